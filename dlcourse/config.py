@@ -1,0 +1,36 @@
+"""Configurations: frozen, validated once, passed whole."""
+
+from dataclasses import dataclass
+
+ACTIVATIONS = ("relu", "sigmoid", "tanh")
+
+
+@dataclass(frozen=True)
+class MLPConfig:
+    """A multilayer perceptron inputs - hidden[0] - ... - outputs (eq-mlp); it has eq-parameter-count parameters.
+
+    `MLPConfig(784)` is 784-128-64-10. No hidden layer, `hidden=()`, is linear or logistic regression.
+    Raises ValueError for sizes that are not positive whole numbers, an unknown activation, or a dropout outside [0, 1)."""
+
+    inputs: int  # numbers in one example: 784 for an image of 28 x 28
+    hidden: tuple[int, ...] = (128, 64)  # units of each hidden layer, first to last
+    outputs: int = 10  # classes, or 1 for a binary decision
+    activation: str = "relu"  # after every hidden layer: relu, sigmoid or tanh
+    dropout: float = 0.0  # probability with which training drops a hidden unit
+
+    def __post_init__(self):
+        if isinstance(self.hidden, int):
+            raise ValueError(f"hidden={self.hidden} is a number: write a tuple with one entry a hidden layer, hidden=({self.hidden},)")
+        object.__setattr__(self, "hidden", tuple(self.hidden))
+        for name, size in [("inputs", self.inputs), *(("hidden", h) for h in self.hidden), ("outputs", self.outputs)]:
+            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+                raise ValueError(f"{name} holds {size!r}: layer sizes are whole numbers of at least 1")
+        if self.activation not in ACTIVATIONS:
+            raise ValueError(f"unknown activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+        if not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout={self.dropout}: it is a probability, at least 0 and below 1")
+
+    @property
+    def sizes(self):
+        """(inputs, *hidden, outputs): neighbours are the (I, O) of one layer."""
+        return (self.inputs, *self.hidden, self.outputs)

@@ -1,0 +1,101 @@
+"""MLX's own optimizers, with the learning rate as an argument of the step and their state under the course's names."""
+
+import mlx.core as mx
+import mlx.optimizers
+import numpy as np
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
+
+from dlcourse.boundary import check_optimizer
+from dlcourse.state import check_names
+
+
+class Optimizer:
+    """Wraps an `mlx.optimizers` object. Gradients are values in MLX, so `step` takes them as an argument."""
+
+    slots = {}  # the course's name of a running average -> MLX's
+    weight_decay = 0.0
+
+    def __init__(self, model, optimizer):
+        self.model, self.optimizer = model, optimizer
+        self.optimizer.init(model.trainable_parameters())
+
+    def step(self, lr, gradients):
+        self.optimizer.learning_rate = lr
+        self.optimizer.update(self.model, gradients)
+        mx.eval(self.model.parameters(), self.optimizer.state)  # MLX is lazy: without this the graph grows from step to step
+
+    def state(self):
+        """{"step": count, "m.layers.0.weight": array, ...}: the same names in every backend."""
+        theirs = dict(tree_flatten(self.optimizer.state))
+        state = {"step": np.array(int(self.optimizer.step))}
+        for ours, slot in self.slots.items():
+            state |= {f"{ours}.{name}": np.array(theirs[f"{name}.{slot}"]) for name, _ in tree_flatten(self.model.parameters())}
+        return state
+
+    def load_state(self, state):
+        check_names({name: array.shape for name, array in self.state().items()}, state)
+        arrays = [
+            (f"{name}.{slot}", mx.array(np.asarray(state[f"{ours}.{name}"])))
+            for ours, slot in self.slots.items()
+            for name, _ in tree_flatten(self.model.parameters())
+        ]
+        self.optimizer.state = tree_unflatten(arrays) | {
+            "step": mx.array(int(state["step"]), mx.uint64),
+            "learning_rate": self.optimizer.learning_rate,
+        }
+        self.optimizer._initialized = True  # MLX's setter asks for a new start, which would clear what was just loaded
+
+
+class SGD(Optimizer):
+    """w <- w - lr g; with momentum v <- mu v + g and w <- w - lr v  (eq-sgd, eq-momentum; Polyak 1964).
+
+    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
+
+    slots = {"velocity": "v"}
+
+    def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
+        check_optimizer(momentum=momentum, weight_decay=weight_decay)
+        if nesterov and momentum == 0.0:
+            raise ValueError("nesterov=True needs a momentum above 0, for example momentum=0.9")
+        super().__init__(model, mlx.optimizers.SGD(learning_rate=0.0, momentum=momentum, nesterov=nesterov))
+        self.weight_decay = weight_decay
+
+    def step(self, lr, gradients):
+        if self.weight_decay:
+            gradients = tree_map(lambda g, p: g + self.weight_decay * p if p.ndim >= 2 else g, gradients, self.model.parameters())
+        super().step(lr, gradients)
+
+
+class Adam(Optimizer):
+    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam; Kingma & Ba 2015).
+
+    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero; MLX does so only when asked."""
+
+    slots = {"m": "m", "v": "v"}
+
+    def __init__(self, model, betas=(0.9, 0.999), eps=1e-8):
+        check_optimizer(beta1=betas[0], beta2=betas[1], eps=eps)
+        super().__init__(model, mlx.optimizers.Adam(learning_rate=0.0, betas=list(betas), eps=eps, bias_correction=True))
+
+
+class AdamW(Adam):
+    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw; Loshchilov & Hutter 2019)."""
+
+    def __init__(self, model, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        check_optimizer(weight_decay=weight_decay)
+        super().__init__(model, betas, eps)
+        self.weight_decay = weight_decay
+
+    def step(self, lr, gradients):
+        self.model.update(tree_map(lambda p: p * (1.0 - lr * self.weight_decay) if p.ndim >= 2 else p, self.model.parameters()))
+        super().step(lr, gradients)
+
+
+def clip_gradients(gradients, max_norm):
+    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013) -> (clipped, |g| before clipping).
+
+    Raises ValueError unless max_norm > 0."""
+    if not max_norm > 0:
+        raise ValueError(f"max_norm={max_norm}: the largest gradient norm must be above 0")
+    clipped, norm = mlx.optimizers.clip_grad_norm(gradients, max_norm)
+    return clipped, float(norm)

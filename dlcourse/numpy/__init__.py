@@ -1,0 +1,9 @@
+"""The NumPy backend: every formula and its gradient, written out."""
+
+from dlcourse.numpy.device import devices, resolve_device
+from dlcourse.numpy.layers import Linear
+from dlcourse.numpy.learner import Learner
+from dlcourse.numpy.mlp import MLP
+from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
+
+__all__ = ["MLP", "SGD", "Adam", "AdamW", "Learner", "Linear", "clip_gradients", "devices", "resolve_device"]

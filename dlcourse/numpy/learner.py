@@ -1,0 +1,75 @@
+"""One training step: forward, loss, backward, update."""
+
+import json
+
+import numpy as np
+
+from dlcourse.boundary import check_inputs, check_loss, check_targets
+from dlcourse.numpy import functional as f
+from dlcourse.numpy.device import resolve_device
+from dlcourse.numpy.optim import clip_gradients
+from dlcourse.state import with_prefix, without_prefix
+
+
+class Learner:
+    """What the training loop drives: a model, its optimizer, a loss ("cross_entropy", "binary_cross_entropy" or "mse").
+
+    A batch is (x, targets), NumPy arrays. `clip` bounds the gradient norm (eq-clip); `seed` starts the generator of the dropout masks.
+    Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
+
+    def __init__(self, model, optimizer, loss="cross_entropy", device="cpu", clip=None, seed=0):
+        self.model, self.optimizer, self.loss, self.clip = model, optimizer, check_loss(loss), clip
+        self.device = resolve_device(device)
+        self.rng = np.random.default_rng(seed)
+
+    def step(self, batch, lr):
+        """Update the parameters once -> loss before the update."""
+        loss = self._gradients(batch, self.rng)
+        if self.clip is not None:
+            clip_gradients(self.model, self.clip)
+        self.optimizer.step(lr)
+        return loss
+
+    def gradients(self, batch):
+        """(loss, {name: gradient}) without dropout and without an update."""
+        loss = self._gradients(batch, rng=None)
+        return loss, self.model.gradients()
+
+    def evaluate(self, batch):
+        """(loss, logits) without dropout, gradients or update."""
+        logits, targets = self._forward(batch, rng=None)[0], self._targets(batch)
+        return float(getattr(f, self.loss)(logits, targets)[0]), logits
+
+    def predict(self, x):
+        """Logits (B, O)."""
+        check_inputs(x, self.model.config.inputs)
+        return self.model(np.asarray(x, self.model.dtype))[0]
+
+    def state(self):
+        """{"model.*", "optimizer.*", "rng"}: all that a run needs to go on bit for bit."""
+        rng = np.frombuffer(json.dumps(self.rng.bit_generator.state).encode(), np.uint8)
+        return with_prefix("model", self.model.state()) | with_prefix("optimizer", self.optimizer.state()) | {"rng": rng}
+
+    def load_state(self, state):
+        self.model.load_state(without_prefix("model", state))
+        self.optimizer.load_state(without_prefix("optimizer", state))
+        self.rng.bit_generator.state = json.loads(bytes(state["rng"]))
+
+    def _gradients(self, batch, rng):
+        (logits, backward), targets = self._forward(batch, rng), self._targets(batch)
+        loss, loss_back = getattr(f, self.loss)(logits, targets)
+        self.model.zero_gradients()
+        backward(loss_back())
+        return float(loss)
+
+    def _forward(self, batch, rng):
+        x, targets = batch
+        check_inputs(x, self.model.config.inputs)
+        check_targets(x, targets, self.model.config.outputs, self.loss)
+        return self.model(np.asarray(x, self.model.dtype), rng)
+
+    def _targets(self, batch):
+        targets = batch[1]
+        if self.loss == "cross_entropy":
+            return targets
+        return targets.reshape(len(targets), -1).astype(self.model.dtype, copy=False)  # (B, O), as the logits

@@ -1,0 +1,143 @@
+"""The one state dict, {dotted name: array}: checked, saved, loaded, compared.
+
+Layouts are those of the NumPy backend: Linear weights (O, I), convolution weights OHWI. Only `to_torch` and `from_torch`
+know that PyTorch keeps convolution weights as OIHW."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dlcourse.errors import need
+
+
+def check_names(shapes, state):
+    """Raise ValueError that lists every missing, unknown and mis-shaped name of `state` against {name: shape}."""
+    faults = [f"missing {name} {shape}" for name, shape in shapes.items() if name not in state]
+    faults += [f"unknown {name}" for name in state if name not in shapes]
+    faults += [
+        f"{name} has shape {np.shape(state[name])}, expected {tuple(shape)}"
+        for name, shape in shapes.items()
+        if name in state and np.shape(state[name]) != tuple(shape)
+    ]
+    if faults:
+        raise ValueError(f"this state does not fit the model: {'; '.join(faults)}. Build the model with the configuration that the state was made with")
+
+
+def with_prefix(prefix, state):
+    """{"prefix.name": array}"""
+    return {f"{prefix}.{name}": array for name, array in state.items()}
+
+
+def without_prefix(prefix, state):
+    """The entries under `prefix.`, by their shorter names."""
+    return {name[len(prefix) + 1 :]: array for name, array in state.items() if name.startswith(prefix + ".")}
+
+
+# ---------------------------------------------------------------- layouts
+
+
+def to_torch(array):
+    """OHWI -> OIHW for 4-D convolution weights; all others unchanged."""
+    return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array
+
+
+def from_torch(array):
+    """OIHW -> OHWI for 4-D convolution weights; all others unchanged."""
+    return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
+
+
+# ---------------------------------------------------------------- files
+
+
+def write_atomically(path, write):
+    """Call `write(temporary path)`, then rename: at every moment `path` is whole, the old file or the new one.
+
+    Raises OSError in one sentence when the folder can't be written or the disk is full; the old file is kept."""
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.part-{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write(temporary)
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise OSError(error.errno, f"cannot write {path} ({error.strerror or error}): free some space or choose another folder") from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def save(path, state, metadata=None):
+    """Write {name: array} and {str: str} as safetensors, atomically."""
+    safetensors = need("safetensors.numpy", extra="data")
+    content = safetensors.save({name: np.ascontiguousarray(array) for name, array in state.items()}, metadata)
+    write_atomically(path, lambda temporary: temporary.write_bytes(content))
+
+
+def load(path):
+    """Read {name: array} from a safetensors file; no code in the file can run."""
+    with _open(path) as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def load_metadata(path):
+    """Read the {str: str} beside the arrays."""
+    with _open(path) as file:
+        return file.metadata() or {}
+
+
+def _open(path):
+    safetensors = need("safetensors", extra="data")
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"there is no file {path}: check the folder, or train first")
+    try:
+        return safetensors.safe_open(path, framework="numpy")
+    except safetensors.SafetensorError as error:
+        raise ValueError(f"{path} is not a whole safetensors file ({error}): delete it and save or download it again") from error
+
+
+# ---------------------------------------------------------------- comparison
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How far two states are apart: rows of (name, largest absolute difference, relative difference |a - b| / |b|, Frobenius norms)."""
+
+    rows: tuple[tuple[str, float, float], ...]
+
+    @property
+    def worst(self):
+        """The row with the largest relative difference; NaN counts as the largest."""
+        return max(self.rows, key=lambda row: np.inf if np.isnan(row[2]) else row[2])
+
+    def check(self, tolerance):
+        """Raise AssertionError unless every relative difference is at most `tolerance`; else return self."""
+        for name, absolute, relative in self.rows:
+            if not relative <= tolerance:  # also true for NaN
+                raise AssertionError(f"{name} differs: relative {relative:.2e}, largest absolute {absolute:.2e}, tolerance {tolerance:.0e}")
+        return self
+
+    def __str__(self):
+        width = max(len(name) for name, _, _ in self.rows)
+        lines = [f"{'name':<{width}}  largest |a-b|  relative"]
+        return "\n".join(lines + [f"{name:<{width}}  {absolute:13.1e}  {relative:8.1e}" for name, absolute, relative in self.rows])
+
+
+def compare(a, b):
+    """Compare two states, or two arrays, name by name -> Comparison.
+
+    Raises ValueError when names or shapes differ."""
+    if not isinstance(a, dict):
+        a, b = {"value": a}, {"value": b}
+    check_names({name: np.shape(array) for name, array in b.items()}, a)
+    rows = []
+    for name, right in b.items():
+        left, right = np.asarray(a[name], np.float64), np.asarray(right, np.float64)
+        difference = left - right
+        scale = np.linalg.norm(right)
+        distance = np.linalg.norm(difference)
+        relative = 0.0 if distance == 0.0 else float(distance / scale) if scale else float("inf")
+        rows.append((name, float(np.abs(difference).max(initial=0.0)), relative))
+    return Comparison(tuple(rows))

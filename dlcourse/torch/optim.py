@@ -1,0 +1,88 @@
+"""PyTorch's own optimizers, with the learning rate as an argument of the step and their state under the course's names."""
+
+import numpy as np
+import torch
+
+from dlcourse.boundary import check_optimizer
+from dlcourse.state import check_names, from_torch, to_torch
+
+
+class Optimizer:
+    """Wraps a `torch.optim` class. Parameters with two or more axes decay, biases and norms do not."""
+
+    slots = {}  # the course's name of a running average -> PyTorch's
+
+    def __init__(self, model, torch_class, weight_decay=0.0, **options):
+        self.named = dict(model.named_parameters())
+        decayed = [p for p in self.named.values() if p.ndim >= 2]
+        rest = [p for p in self.named.values() if p.ndim < 2]
+        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        self.optimizer = torch_class([group for group in groups if group["params"]], **options)
+        self.steps = 0
+
+    def step(self, lr):
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+        self.optimizer.step()
+        self.steps += 1
+
+    def state(self):
+        """{"step": count, "m.layers.0.weight": array, ...}: the same names in every backend."""
+        state = {"step": np.array(self.steps)}
+        for slot, torch_slot in self.slots.items():
+            for name, p in self.named.items():
+                tensor = self.optimizer.state[p].get(torch_slot)
+                state[f"{slot}.{name}"] = from_torch(torch.zeros_like(p).numpy(force=True) if tensor is None else tensor.numpy(force=True).copy())
+        return state
+
+    def load_state(self, state):
+        check_names({name: array.shape for name, array in self.state().items()}, state)
+        self.steps = int(state["step"])
+        for name, p in self.named.items():
+            slots = {theirs: torch.tensor(to_torch(state[f"{ours}.{name}"]), device=p.device, dtype=p.dtype) for ours, theirs in self.slots.items()}
+            self.optimizer.state[p] = slots | {"step": torch.tensor(float(self.steps))} if self.steps else {}
+
+
+class SGD(Optimizer):
+    """w <- w - lr g; with momentum v <- mu v + g and w <- w - lr v  (eq-sgd, eq-momentum; Polyak 1964).
+
+    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
+
+    slots = {"velocity": "momentum_buffer"}
+
+    def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
+        check_optimizer(momentum=momentum, weight_decay=weight_decay)
+        if nesterov and momentum == 0.0:
+            raise ValueError("nesterov=True needs a momentum above 0, for example momentum=0.9")
+        super().__init__(model, torch.optim.SGD, weight_decay, momentum=momentum, nesterov=nesterov, lr=0.0)
+
+
+class Adam(Optimizer):
+    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam; Kingma & Ba 2015).
+
+    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero."""
+
+    slots = {"m": "exp_avg", "v": "exp_avg_sq"}
+
+    def __init__(self, model, betas=(0.9, 0.999), eps=1e-8):
+        check_optimizer(beta1=betas[0], beta2=betas[1], eps=eps)
+        super().__init__(model, torch.optim.Adam, betas=betas, eps=eps, lr=0.0)
+
+
+class AdamW(Optimizer):
+    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw; Loshchilov & Hutter 2019)."""
+
+    slots = Adam.slots
+
+    def __init__(self, model, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
+        check_optimizer(beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=weight_decay)
+        super().__init__(model, torch.optim.AdamW, weight_decay, betas=betas, eps=eps, lr=0.0)
+
+
+def clip_gradients(model, max_norm):
+    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013) -> |g| before clipping.
+
+    Raises ValueError unless max_norm > 0."""
+    if not max_norm > 0:
+        raise ValueError(f"max_norm={max_norm}: the largest gradient norm must be above 0")
+    return float(torch.nn.utils.clip_grad_norm_(model.parameters(), max_norm))

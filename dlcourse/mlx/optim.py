@@ -3,7 +3,7 @@
 import mlx.core as mx
 import mlx.optimizers
 import numpy as np
-from mlx.utils import tree_flatten, tree_map, tree_unflatten
+from mlx.utils import tree_flatten, tree_map, tree_map_with_path
 
 from dlcourse.boundary import check_optimizer
 from dlcourse.state import check_names
@@ -34,15 +34,10 @@ class Optimizer:
 
     def load_state(self, state):
         check_names({name: array.shape for name, array in self.state().items()}, state)
-        arrays = [
-            (f"{name}.{slot}", mx.array(np.asarray(state[f"{ours}.{name}"])))
-            for ours, slot in self.slots.items()
-            for name, _ in tree_flatten(self.model.parameters())
-        ]
-        self.optimizer.state = tree_unflatten(arrays) | {
-            "step": mx.array(int(state["step"]), mx.uint64),
-            "learning_rate": self.optimizer.learning_rate,
-        }
+        loaded = {"step": mx.array(int(state["step"]), mx.uint64)}
+        for ours, slot in self.slots.items():
+            loaded |= {f"{name}.{slot}": mx.array(np.asarray(state[f"{ours}.{name}"])) for name, _ in tree_flatten(self.model.parameters())}
+        self.optimizer.state = tree_map_with_path(lambda path, old: loaded.get(path, old), self.optimizer.state)
         self.optimizer._initialized = True  # MLX's setter asks for a new start, which would clear what was just loaded
 
 
@@ -51,12 +46,11 @@ class SGD(Optimizer):
 
     Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
 
-    slots = {"velocity": "v"}
-
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
         if nesterov and momentum == 0.0:
             raise ValueError("nesterov=True needs a momentum above 0, for example momentum=0.9")
+        self.slots = {"velocity": "v"} if momentum else {}
         super().__init__(model, mlx.optimizers.SGD(learning_rate=0.0, momentum=momentum, nesterov=nesterov))
         self.weight_decay = weight_decay
 

@@ -60,30 +60,27 @@ class SGD(Optimizer):
 
     Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
 
-    slots = ("velocity",)
-
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
         if nesterov and momentum == 0.0:
             raise ValueError("nesterov=True needs a momentum above 0, for example momentum=0.9")
+        self.slots = ("velocity",) if momentum else ()
         super().__init__(model)
         self.momentum, self.nesterov, self.weight_decay = momentum, nesterov, weight_decay
 
     def step(self, lr):
         self._check_packed()
         self.steps += 1
-        g, v, update = self.grad, self.buffers["velocity"], self.scratch
+        g = self.grad
         if self.weight_decay:
             g[self.decayed] += self.weight_decay * self.data[self.decayed]
-        v *= self.momentum
-        v += g
-        if self.nesterov:
-            np.multiply(v, self.momentum, out=update)
-            update += g
-            update *= lr
-        else:
-            np.multiply(v, lr, out=update)
-        self.data -= update
+        if self.momentum:
+            v = self.buffers["velocity"]
+            v *= self.momentum
+            v += g
+            g = g + self.momentum * v if self.nesterov else v
+        np.multiply(g, lr, out=self.scratch)
+        self.data -= self.scratch
 
 
 class Adam(Optimizer):

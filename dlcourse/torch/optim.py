@@ -48,12 +48,11 @@ class SGD(Optimizer):
 
     Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
 
-    slots = {"velocity": "momentum_buffer"}
-
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
         if nesterov and momentum == 0.0:
             raise ValueError("nesterov=True needs a momentum above 0, for example momentum=0.9")
+        self.slots = {"velocity": "momentum_buffer"} if momentum else {}
         super().__init__(model, torch.optim.SGD, weight_decay, momentum=momentum, nesterov=nesterov, lr=0.0)
 
 

@@ -1,0 +1,1 @@
+"""Paired timings against PyTorch: `make bench`. `LOG.md` says what was tried."""

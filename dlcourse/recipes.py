@@ -1,0 +1,219 @@
+"""Named trainings with all their settings, and their results as JSON."""
+
+import dataclasses
+import json
+import os
+import platform
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import dlcourse
+from dlcourse import data, schedule, state, train
+from dlcourse.config import MLPConfig
+from dlcourse.errors import suggestion
+from dlcourse.initial import initial_state
+
+RESULTS = "results.json"  # its name in the folder of a run
+
+# Networks that articles build again and again. Those of 1000 inputs have no natural data set: build them, but do not train them on noise.
+ARTICLE_NETWORKS = {
+    "784-128-64-10": MLPConfig(784),
+    "784-128-dropout-10": MLPConfig(784, hidden=(128,), dropout=0.2),
+    "1000-512-10": MLPConfig(1000, hidden=(512,)),
+    "1000-500-250-10": MLPConfig(1000, hidden=(500, 250)),
+    "one-layer-sigmoid": MLPConfig(30, hidden=(16,), outputs=1, activation="sigmoid"),
+    "logistic-regression": MLPConfig(30, hidden=(), outputs=1),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides a training but the seed and the backend."""
+
+    name: str
+    title: str
+    data: str  # a name for dlcourse.data.load
+    config: MLPConfig
+    epochs: int
+    batch_size: int
+    schedule: Any  # (step, total steps) -> learning rate
+    loss: str = "cross_entropy"
+    optimizer: str = "AdamW"
+    options: dict = field(default_factory=dict)  # of the optimizer
+    clip: float | None = None  # largest gradient norm
+    patience: int | None = None  # epochs without a smaller validation loss
+
+
+@dataclass
+class Run:
+    """One training of a recipe: its learner, its history, and what was measured at the end."""
+
+    learner: Any
+    history: train.History
+    metrics: dict[str, float]
+    seconds: float
+
+
+# Every setting was chosen on validation data; the test sets were looked at once, for the recorded results.
+_ALL = (
+    Recipe(
+        "mlp-digits",
+        "64-128-64-10 on the 8 x 8 digits",
+        data="digits",
+        config=MLPConfig(64, dropout=0.1),
+        epochs=40,
+        batch_size=32,
+        schedule=schedule.cosine(1e-2, warmup=0.05),
+    ),
+    Recipe(
+        "mlp-mnist",
+        "784-128-64-10 on MNIST",
+        data="mnist",
+        config=dataclasses.replace(ARTICLE_NETWORKS["784-128-64-10"], dropout=0.1),
+        epochs=20,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.05),
+    ),
+    Recipe(
+        "mlp-mnist-dropout",
+        "784-128-dropout-10 on MNIST",
+        data="mnist",
+        config=ARTICLE_NETWORKS["784-128-dropout-10"],
+        epochs=20,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.05),
+    ),
+    Recipe(
+        "mlp-mnist-5k",
+        "784-128-64-10 on 5,000 images of MNIST, no download",
+        data="mnist-5k",
+        config=dataclasses.replace(ARTICLE_NETWORKS["784-128-64-10"], dropout=0.2),
+        epochs=30,
+        batch_size=32,
+        schedule=schedule.cosine(2e-3, warmup=0.05),
+    ),
+    Recipe(
+        "mlp-fashion-mnist",
+        "784-128-64-10 on Fashion-MNIST",
+        data="fashion-mnist",
+        config=dataclasses.replace(ARTICLE_NETWORKS["784-128-64-10"], dropout=0.1),
+        epochs=20,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.05),
+    ),
+    Recipe(
+        "sigmoid-breast-cancer",
+        "30-16-1 with a sigmoid layer on the breast cancer table",
+        data="breast-cancer",
+        config=ARTICLE_NETWORKS["one-layer-sigmoid"],
+        loss="binary_cross_entropy",
+        epochs=60,
+        batch_size=32,
+        schedule=schedule.cosine(1e-2, warmup=0.05),
+    ),
+    Recipe(
+        "logistic-breast-cancer",
+        "logistic regression, 30-1, on the breast cancer table",
+        data="breast-cancer",
+        config=ARTICLE_NETWORKS["logistic-regression"],
+        loss="binary_cross_entropy",
+        epochs=60,
+        batch_size=32,
+        schedule=schedule.cosine(1e-2, warmup=0.05),
+    ),
+)
+RECIPES = {recipe.name: recipe for recipe in _ALL}
+
+
+def get(name):
+    """The recipe of that name. Raises ValueError that suggests the nearest."""
+    if name not in RECIPES:
+        raise ValueError(f"unknown recipe {name!r}{suggestion(name, RECIPES)}: choose one of {', '.join(RECIPES)}")
+    return RECIPES[name]
+
+
+def build(recipe, backend="numpy", device="auto", seed=0):
+    """The learner of a recipe before its first step: the same weights in every backend."""
+    package = dlcourse.backend(backend)
+    device = package.resolve_device(device)
+    model = package.MLP(recipe.config)
+    model.load_state(initial_state(recipe.config, seed))
+    if hasattr(model, "to"):
+        model.to(device)  # PyTorch: an optimizer is made of parameters that are where they stay
+    optimizer = getattr(package, recipe.optimizer)(model, **recipe.options)
+    return package.Learner(model, optimizer, recipe.loss, device=device, clip=recipe.clip, seed=seed)
+
+
+def run(recipe, backend="numpy", device="auto", seed=0, dataset=None, folder=None, resume=False, progress="auto", report=None):
+    """Train a recipe (or the recipe of that name) once and measure it on the test set -> Run.
+
+    With `folder`, the checkpoint and the final weights (`model.safetensors`) are written there; see `train.fit` for the rest."""
+    recipe = get(recipe) if isinstance(recipe, str) else recipe
+    learner = build(recipe, backend, device, seed)
+    dataset = dataset or data.load(recipe.data)
+    history = train.fit(
+        learner,
+        dataset,
+        epochs=recipe.epochs,
+        batch_size=recipe.batch_size,
+        schedule=recipe.schedule,
+        seed=seed,
+        patience=recipe.patience,
+        folder=folder,
+        resume=resume,
+        progress=progress,
+        report=report,
+        settings={"recipe": recipe.name, "options": recipe.options},
+    )
+    metrics = {}
+    for name in ("validation", "test"):
+        metrics[f"{name}_loss"], metrics[f"{name}_accuracy"] = train.evaluate(learner, getattr(dataset, name))
+    if folder is not None:
+        about = {"recipe": recipe.name, "model": type(learner.model).__name__, "config": json.dumps(asdict(recipe.config))}
+        state.save(Path(folder) / "model.safetensors", learner.model.state(), about)
+    return Run(learner, history, metrics, sum(history.seconds))
+
+
+def results(recipe, backend, seeds, runs, dataset):
+    """What several runs of a recipe gave, as a dict for JSON: values by seed, their mean and range."""
+    settings = {name: getattr(recipe, name) for name in ("loss", "optimizer", "options", "epochs", "batch_size", "clip", "patience")}
+    return {
+        "format": 1,
+        "recipe": recipe.name,
+        "title": recipe.title,
+        "backend": backend,
+        "device": runs[0].learner.device,
+        "config": asdict(recipe.config),
+        "settings": settings | {"schedule": repr(recipe.schedule)},
+        "data": {"name": dataset.name, "source": dataset.source}
+        | {part: len(getattr(dataset, part).y) for part in ("train", "validation", "test")},
+        "seeds": list(seeds),
+        "metrics": {name: _summary([one.metrics[name] for one in runs], 6) for name in runs[0].metrics},
+        "seconds": _summary([one.seconds for one in runs], 2),
+        "history": [{name: [round(v, 6) for v in values] for name, values in vars(one.history).items()} for one in runs],
+        "versions": train.versions(backend),
+        "machine": {"system": platform.system(), "processor": platform.machine(), "cpus": cpu_count(), "threads": threads()},
+    }
+
+
+def write(path, content):
+    """Write a dict as JSON, atomically."""
+    text = json.dumps(content, indent=2) + "\n"
+    state.write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def cpu_count():
+    """The processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+
+
+def threads():
+    """The threads that BLAS and PyTorch may use."""
+    chosen = os.environ.get("OMP_NUM_THREADS", "")
+    return int(chosen) if chosen.isdecimal() else cpu_count()
+
+
+def _summary(values, digits):
+    values = [round(float(value), digits) for value in values]
+    return {"values": values, "mean": round(sum(values) / len(values), digits), "min": min(values), "max": max(values)}

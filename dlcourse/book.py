@@ -62,7 +62,9 @@ def formatted(name, value, fmt=None):
     text = format(value, fmt)
     digits = significant_digits(text)
     if digits > SIGNIFICANT_DIGITS:
-        raise ValueError(f"{name!r} would show {digits} significant digits ({text}): round it to {SIGNIFICANT_DIGITS} at most, or pass an exact integer")
+        raise ValueError(
+            f"{name!r} would show {digits} significant digits ({text}): round it to {SIGNIFICANT_DIGITS} at most, or pass an exact integer"
+        )
     return text.removeprefix("-") if text.startswith("-") and not re.search("[1-9]", text) else text
 
 

@@ -1,8 +1,8 @@
 """Run chapters in fresh kernels, bring them to normal form, measure their budget: the only way in which outputs are made.
 
-    execute [CHAPTER ...]             run them (all without names) and write their outputs
-    execute --check [CHAPTER ...]     say which are not in normal form; change nothing
-    execute --from draft.md CHAPTER   take the text from a MyST file, then run (ids and budget of the notebook stay)
+execute [CHAPTER ...]             run them (all without names) and write their outputs
+execute --check [CHAPTER ...]     say which are not in normal form; change nothing
+execute --from draft.md CHAPTER   take the text from a MyST file, then run (ids and budget of the notebook stay)
 """
 
 import argparse
@@ -54,7 +54,9 @@ def check(paths):
         if not notebooks.is_normal(path):
             faults.append(f"{notebooks.title(path)}: not in normal form: run  make execute")
         if path.stat().st_size > notebooks.SIZE_LIMIT:
-            faults.append(f"{notebooks.title(path)}: {path.stat().st_size / 1e6:.1f} MB, and the limit is 1 MB: use smaller or fewer figures")
+            faults.append(
+                f"{notebooks.title(path)}: {path.stat().st_size / 1e6:.1f} MB, and the limit is 1 MB: use smaller or fewer figures"
+            )
     print("\n".join(faults) or f"{len(paths)} notebooks in normal form")
     return 1 if faults else 0
 
@@ -115,13 +117,17 @@ def execute(path, notebook=None, environment=None):
     measured = _run(path, notebook, environment)
     for key, limit, unit in (("seconds", notebooks.SECONDS_LIMIT, "s"), ("peak_mb", notebooks.MEMORY_LIMIT, "MB")):
         if measured[key] > limit:
-            raise ChapterFault(f"{notebooks.title(path)}: took {measured[key]:.0f} {unit}, and the limit is {limit} {unit}: shorten it or make it a recipe")
+            raise ChapterFault(
+                f"{notebooks.title(path)}: took {measured[key]:.0f} {unit}, and the limit is {limit} {unit}: shorten it or make it a recipe"
+            )
     course = notebook.metadata.setdefault("dlcourse", {})
     course["budget"] = budget(measured, course.get("budget"))
     notebook = notebooks.normalised(notebook)
     size = len(notebooks.text(notebook).encode())
     if size > notebooks.SIZE_LIMIT:
-        raise ChapterFault(f"{notebooks.title(path)}: {size / 1e6:.1f} MB with outputs, and the limit is 1 MB: use smaller or fewer figures")
+        raise ChapterFault(
+            f"{notebooks.title(path)}: {size / 1e6:.1f} MB with outputs, and the limit is 1 MB: use smaller or fewer figures"
+        )
     notebooks.write(path, notebook)
     return measured
 

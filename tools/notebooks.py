@@ -10,9 +10,7 @@ from pathlib import Path
 import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
-TAGS = frozenset(
-    "remove-cell remove-input remove-output hide-cell hide-input hide-output nbval-ignore-output raises-exception".split()
-)
+TAGS = frozenset("remove-cell remove-input remove-output hide-cell hide-input hide-output nbval-ignore-output raises-exception".split())
 CELL_METADATA = ("mystnb", "tags")
 OUTPUT_METADATA = ("scrapbook",)  # glue
 SIZE_LIMIT = 1_000_000  # bytes of a committed notebook

@@ -7,6 +7,7 @@ execute --from draft.md CHAPTER   take the text from a MyST file, then run (ids 
 
 import argparse
 import asyncio
+import inspect
 import math
 import subprocess
 import sys
@@ -190,10 +191,8 @@ def _failure(path, notebook, index, last):
 
 def _peak_memory(client):
     reply = client.kc.execute(PEAK_MEMORY, silent=False, store_history=False, user_expressions={"peak": "_peak()"}, reply=True, timeout=20)
-    try:
+    if inspect.isawaitable(reply):
         reply = asyncio.get_event_loop().run_until_complete(reply)
-    except TypeError:  # a blocking client has the reply already
-        pass
     return float(reply["content"]["user_expressions"]["peak"]["data"]["text/plain"])
 
 

@@ -1,6 +1,7 @@
 """Configurations: frozen, validated once, passed whole."""
 
 from dataclasses import dataclass
+from numbers import Integral, Real
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh")
 
@@ -19,16 +20,18 @@ class MLPConfig:
     dropout: float = 0.0  # probability with which training drops a hidden unit
 
     def __post_init__(self):
-        if isinstance(self.hidden, int):
-            raise ValueError(f"hidden={self.hidden} is a number: write a tuple with one entry a hidden layer, hidden=({self.hidden},)")
-        object.__setattr__(self, "hidden", tuple(self.hidden))
+        if not isinstance(self.hidden, tuple | list):
+            raise ValueError(f"hidden={self.hidden!r} is not a tuple: write one entry a hidden layer, hidden=({self.hidden},)")
         for name, size in [("inputs", self.inputs), *(("hidden", h) for h in self.hidden), ("outputs", self.outputs)]:
-            if isinstance(size, bool) or not isinstance(size, int) or size < 1:
+            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
                 raise ValueError(f"{name} holds {size!r}: layer sizes are whole numbers of at least 1")
         if self.activation not in ACTIVATIONS:
             raise ValueError(f"unknown activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}")
-        if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout={self.dropout}: it is a probability, at least 0 and below 1")
+        if not isinstance(self.dropout, Real) or not 0.0 <= self.dropout < 1.0:
+            raise ValueError(f"dropout={self.dropout!r}: it is a probability, at least 0 and below 1")
+        # NumPy's integers become Python's, which JSON can write
+        for name, value in [("inputs", int(self.inputs)), ("hidden", tuple(map(int, self.hidden))), ("outputs", int(self.outputs))]:
+            object.__setattr__(self, name, value)
 
     @property
     def sizes(self):

@@ -3,6 +3,7 @@
 Layouts are those of the NumPy backend: Linear weights (O, I), convolution weights OHWI. Only `to_torch` and `from_torch`
 know that PyTorch keeps convolution weights as OIHW."""
 
+import contextlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,20 +67,24 @@ def write_atomically(path, write):
     except OSError as error:
         raise OSError(error.errno, f"cannot write {path} ({error.strerror or error}): free some space or choose another folder") from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # nothing to remove; the error above says why
+            temporary.unlink()
 
 
 def save(path, state, metadata=None):
     """Write {name: array} and {str: str} as safetensors, atomically."""
     safetensors = need("safetensors.numpy", extra="data")
-    content = safetensors.save({name: np.ascontiguousarray(array) for name, array in state.items()}, metadata)
+    content = safetensors.save({name: np.asarray(array, order="C") for name, array in state.items()}, metadata)
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
 def load(path):
     """Read {name: array} from a safetensors file; no code in the file can run."""
     with _open(path) as file:
-        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        try:
+            return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+        except (TypeError, AttributeError) as error:  # bfloat16 and the 8-bit floats
+            raise ValueError(f"{path} holds numbers of a type that NumPy lacks ({error}): save it as float32") from error
 
 
 def load_metadata(path):
@@ -128,15 +133,17 @@ class Comparison:
 def compare(a, b):
     """Compare two states, or two arrays, name by name -> Comparison.
 
-    Raises ValueError when names or shapes differ."""
+    Raises ValueError when names or shapes differ, or there are none."""
     if not isinstance(a, dict):
         a, b = {"value": a}, {"value": b}
     check_names({name: np.shape(array) for name, array in b.items()}, a)
+    if not b:
+        raise ValueError("two empty states have nothing to compare: pass the states of two models")
     rows = []
     for name, right in b.items():
         left, right = np.asarray(a[name], np.float64), np.asarray(right, np.float64)
-        difference = left - right
-        scale = np.linalg.norm(right)
+        difference = np.subtract(left, right, out=np.zeros_like(right), where=left != right)  # equal infinities differ by 0, not NaN
+        scale = np.linalg.norm(right[np.isfinite(right)])
         distance = np.linalg.norm(difference)
         relative = 0.0 if distance == 0.0 else float(distance / scale) if scale else float("inf")
         rows.append((name, float(np.abs(difference).max(initial=0.0)), relative))

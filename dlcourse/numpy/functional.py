@@ -88,7 +88,7 @@ def mse_loss(y, target):
 
     Raises ValueError when the shapes differ: broadcasting (N, 1) against (N,) would compare every pair."""
     _same_shape("mse_loss", y, target)
-    difference = y - target
+    difference = y - np.asarray(target, y.dtype)
 
     def backward(dloss=1.0):
         return difference * (2.0 * dloss / y.size)
@@ -142,14 +142,15 @@ def cross_entropy(logits, targets, label_smoothing=0.0, ignore_index=-100):
 def binary_cross_entropy(logits, targets):
     """L = mean of log(1 + e^z) - t z, the negative log-likelihood of t under sigmoid(z)  (eq-bce; gradient eq-bce-vjp: (sigmoid(z) - t) / n).
 
-    logits (...), targets (...) in [0, 1] -> L scalar, the mean over all n entries. Written as max(z, 0) + log(1 + e^-|z|) - t z, it can't overflow.
+    logits (...), targets (...) in [0, 1] -> L scalar, the mean over all n entries. Written as max(z, 0) - t z + log(1 + e^-|z|), it can't overflow.
     Raises ValueError when shapes differ, a target lies outside [0, 1] or nothing is there to average."""
     targets = np.asarray(targets)
     _same_shape("binary_cross_entropy", logits, targets)
     if targets.min() < 0 or targets.max() > 1:
         raise ValueError(f"targets run from {targets.min()} to {targets.max()}: binary_cross_entropy takes probabilities, in most cases 0 and 1")
     targets = targets.astype(logits.dtype, copy=False)
-    losses = np.maximum(logits, 0) + np.log1p(np.exp(-np.abs(logits))) - targets * logits
+    # in this order: max(z, 0) - t z is exactly zero for a sure and right answer, so the small logarithm is not rounded away
+    losses = np.maximum(logits, 0) - targets * logits + np.log1p(np.exp(-np.abs(logits)))
 
     def backward(dloss=1.0):
         return (_sigmoid(logits) - targets) * (dloss / logits.size)

@@ -37,7 +37,7 @@ class Optimizer:
         self.grad.fill(0)
 
     def _check_packed(self):
-        if not np.shares_memory(self.parameters[0].data, self.data):
+        if any(p.data.base is not self.data or p.grad.base is not self.grad for p in self.parameters):
             raise RuntimeError("a parameter was rebound after the optimizer was made: build the optimizer after load_state with another dtype")
 
     def state(self):
@@ -73,6 +73,7 @@ class SGD(Optimizer):
         self.steps += 1
         g = self.grad
         if self.weight_decay:
+            g = g.copy()  # the model's gradients stay what they are
             g[self.decayed] += self.weight_decay * self.data[self.decayed]
         if self.momentum:
             v = self.buffers["velocity"]

@@ -1,0 +1,317 @@
+"""Every operation of `dlcourse.numpy.functional` as a table of cases: how to draw its arguments, call it, and compute it slowly.
+
+The same table drives the gradient tests, the comparison with PyTorch and the mutants, so an operation without a case fails all three."""
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from tests.gradients import as_tuple, assert_close, check_gradient
+
+
+@dataclass(frozen=True)
+class Case:
+    operation: str
+    variant: str
+    draw: Any  # (rng, lead, width) -> (differentiable arguments, constants)
+    call: Any  # (f, arguments, constants) -> (y, backward)
+    oracle: Any  # (arguments, constants) -> y, by plain loops
+    torch: Any  # (torch, tensors, constants) -> y
+
+    def __str__(self):
+        return f"{self.operation}-{self.variant}" if self.variant else self.operation
+
+
+def rows_of(x):
+    return x.reshape(-1, x.shape[-1])
+
+
+def away_from_zero(x, gap=0.01):
+    return x + np.copysign(gap, x)  # difference quotients must not step over the kink of ReLU
+
+
+# ---------------------------------------------------------------- how arguments are drawn
+
+
+def draw_array(rng, lead, width):
+    return (rng.normal(size=(*lead, width)) * 2,), ()
+
+
+def draw_ties(rng, lead, width):
+    return (np.round(rng.normal(size=(*lead, width))),), ()
+
+
+def draw_kinked(rng, lead, width):
+    return (away_from_zero(rng.normal(size=(*lead, width))),), ()
+
+
+def draw_linear(rng, lead, width):
+    outputs = width + 2
+    return (rng.normal(size=(*lead, width)), rng.normal(size=(outputs, width)), rng.normal(size=outputs)), ()
+
+
+def draw_dropout(p, with_rng=True):
+    return lambda rng, lead, width: ((rng.normal(size=(*lead, width)),), (p, int(rng.integers(1 << 30)) if with_rng else None))
+
+
+def draw_mse(rng, lead, width):
+    return (rng.normal(size=(*lead, width)),), (rng.normal(size=(*lead, width)),)
+
+
+def draw_labels(smoothing, ignored, ties=False):
+    """`ignored`: None keeps every target; a number marks about a third of the targets with it, never all of them."""
+
+    def draw(rng, lead, width):
+        lowest = 1 if ignored == 0 else 0  # when class 0 is ignored, some target must be another
+        width = max(width, lowest + 1)
+        z = rng.normal(size=(*lead, width)) * 2
+        labels = rng.integers(lowest, width, size=lead)
+        if ignored is not None:
+            flat = labels.reshape(-1)
+            flat[rng.permutation(flat.size)[: flat.size // 3]] = ignored
+        return (np.round(z) if ties else z,), (labels, smoothing, -100 if ignored is None else ignored)
+
+    return draw
+
+
+def draw_binary(soft):
+    def draw(rng, lead, width):
+        targets = rng.random(size=(*lead, width))
+        return (rng.normal(size=(*lead, width)) * 3,), (targets if soft else np.round(targets),)
+
+    return draw
+
+
+# ---------------------------------------------------------------- the slow, obvious oracles
+
+
+def slow_linear(arguments, _):
+    x, weight, bias = arguments
+    rows = [[sum(w * value for w, value in zip(line, row, strict=True)) + b for line, b in zip(weight, bias, strict=True)] for row in rows_of(x)]
+    return np.reshape(rows, (*x.shape[:-1], len(bias)))
+
+
+def slow_dropout(arguments, constants):
+    (x,), (p, seed) = arguments, constants
+    if seed is None or p == 0.0:
+        return x
+    mask = np.random.default_rng(seed).random(x.shape, dtype=np.float32) >= p
+    return np.where(mask, x / (1.0 - p), 0.0)
+
+
+def elementwise(function):
+    return lambda arguments, _: np.reshape([function(float(value)) for value in arguments[0].reshape(-1)], arguments[0].shape)
+
+
+def slow_softmax_row(row):
+    total = math.fsum(math.exp(value - max(row)) for value in row)
+    return [math.exp(value - max(row)) / total for value in row]
+
+
+def slow_softmax(arguments, _):
+    return np.reshape([slow_softmax_row(row) for row in rows_of(arguments[0])], arguments[0].shape)
+
+
+def slow_log_softmax(arguments, _):
+    rows = [[value - max(row) - math.log(math.fsum(math.exp(other - max(row)) for other in row)) for value in row] for row in rows_of(arguments[0])]
+    return np.reshape(rows, arguments[0].shape)
+
+
+def slow_mse(arguments, constants):
+    pairs = list(zip(arguments[0].reshape(-1), constants[0].reshape(-1), strict=True))
+    return math.fsum((y - t) ** 2 for y, t in pairs) / len(pairs)
+
+
+def slow_cross_entropy(arguments, constants):
+    labels, smoothing, ignore_index = constants
+    losses = []
+    for row, label in zip(rows_of(arguments[0]), labels.reshape(-1), strict=True):
+        if label == ignore_index:
+            continue
+        q = [smoothing / len(row) + (1.0 - smoothing) * (i == label) for i in range(len(row))]
+        losses.append(-math.fsum(qi * math.log(pi) for qi, pi in zip(q, slow_softmax_row(row), strict=True)))
+    return math.fsum(losses) / len(losses)
+
+
+def slow_binary(arguments, constants):
+    def one(z, t):
+        p = 1.0 / (1.0 + math.exp(-z))
+        return -(t * math.log(p) + (1.0 - t) * math.log(1.0 - p))
+
+    pairs = list(zip(arguments[0].reshape(-1), constants[0].reshape(-1), strict=True))
+    return math.fsum(one(z, t) for z, t in pairs) / len(pairs)
+
+
+# ---------------------------------------------------------------- PyTorch
+
+
+def torch_dropout(torch, tensors, constants):
+    p, seed = constants
+    return tensors[0] * torch.from_numpy(slow_dropout((np.ones(tuple(tensors[0].shape)),), (p, seed)))
+
+
+def torch_cross_entropy(torch, tensors, constants):
+    labels, smoothing, ignore_index = constants
+    z, labels = tensors[0].reshape(-1, tensors[0].shape[-1]), torch.from_numpy(np.reshape(labels, -1))
+    return torch.nn.functional.cross_entropy(z, labels, label_smoothing=smoothing, ignore_index=ignore_index)
+
+
+def one_array(name):
+    return lambda f, arguments, constants: getattr(f, name)(*arguments)
+
+
+def with_targets(name):
+    return lambda f, arguments, constants: getattr(f, name)(*arguments, *constants)
+
+
+def call_dropout(f, arguments, constants):
+    p, seed = constants
+    return f.dropout(*arguments, p, None if seed is None else np.random.default_rng(seed))
+
+
+CASES = [
+    Case("linear", "", draw_linear, one_array("linear"), slow_linear, lambda torch, t, c: torch.nn.functional.linear(*t)),
+    *(
+        Case("dropout", variant, draw, call_dropout, slow_dropout, torch_dropout)
+        for variant, draw in [("training", draw_dropout(0.3)), ("p-zero", draw_dropout(0.0)), ("evaluation", draw_dropout(0.5, with_rng=False))]
+    ),
+    Case("relu", "", draw_kinked, one_array("relu"), elementwise(lambda v: max(v, 0.0)), lambda torch, t, c: torch.relu(*t)),
+    Case("sigmoid", "", draw_array, one_array("sigmoid"), elementwise(lambda v: 1 / (1 + math.exp(-v))), lambda torch, t, c: torch.sigmoid(*t)),
+    Case("tanh", "", draw_array, one_array("tanh"), elementwise(math.tanh), lambda torch, t, c: torch.tanh(*t)),
+    *(
+        Case("softmax", variant, draw, one_array("softmax"), slow_softmax, lambda torch, t, c: torch.softmax(*t, dim=-1))
+        for variant, draw in [("", draw_array), ("ties", draw_ties)]
+    ),
+    *(
+        Case("log_softmax", variant, draw, one_array("log_softmax"), slow_log_softmax, lambda torch, t, c: torch.log_softmax(*t, dim=-1))
+        for variant, draw in [("", draw_array), ("ties", draw_ties)]
+    ),
+    Case("mse_loss", "", draw_mse, with_targets("mse_loss"), slow_mse, lambda torch, t, c: torch.nn.functional.mse_loss(*t, torch.from_numpy(c[0]))),
+    *(
+        Case("cross_entropy", variant, draw, with_targets("cross_entropy"), slow_cross_entropy, torch_cross_entropy)
+        for variant, draw in [
+            ("", draw_labels(0.0, None)),
+            ("ties", draw_labels(0.0, None, ties=True)),
+            ("smoothing", draw_labels(0.1, None)),
+            ("ignored", draw_labels(0.0, -100)),
+            ("ignored-class-0", draw_labels(0.0, 0)),
+            ("smoothing-ignored", draw_labels(0.25, -1)),
+        ]
+    ),
+    *(
+        Case(
+            "binary_cross_entropy",
+            variant,
+            draw_binary(soft),
+            with_targets("binary_cross_entropy"),
+            slow_binary,
+            lambda torch, t, c: torch.nn.functional.binary_cross_entropy_with_logits(*t, torch.from_numpy(c[0])),
+        )
+        for variant, soft in [("", False), ("soft", True)]
+    ),
+]
+
+
+# ---------------------------------------------------------------- the checks, each on any module f that has the operations
+
+
+def check_value(f, case, rng, lead, width):
+    arguments, constants = case.draw(rng, lead, width)
+    return assert_close(str(case), case.call(f, arguments, constants)[0], case.oracle(arguments, constants), 1e-12)
+
+
+def check_case_gradient(f, case, rng, lead, width):
+    arguments, constants = case.draw(rng, lead, width)
+    return check_gradient(lambda *x: case.call(f, x, constants), arguments, rng)
+
+
+def check_manners(f, case, rng, lead, width):
+    """float32 in, float32 out; arguments unchanged; backward twice gives the same; the default upstream gradient of a loss is 1."""
+    arguments, constants = case.draw(rng, lead, width)
+    arguments = tuple(x.astype(np.float32) for x in arguments)
+    constants = tuple(x.astype(np.float32) if np.asarray(x).dtype == np.float64 and np.ndim(x) else x for x in constants)
+    before = [np.copy(x) for x in (*arguments, *constants) if isinstance(x, np.ndarray)]
+    y, backward = case.call(f, arguments, constants)
+    assert y.dtype == np.float32, f"{case}: float32 gave {y.dtype}"
+    assert_close(f"{case} in float32", y, case.oracle(tuple(x.astype(np.float64) for x in arguments), constants), 1e-5)
+    u = 0.5 if np.ndim(y) == 0 else rng.normal(size=y.shape).astype(np.float32)
+    upstream, kept = np.copy(u), np.copy(y)
+    first, second = as_tuple(backward(u)), as_tuple(backward(u))
+    for gradient, again in zip(first, second, strict=True):
+        assert gradient.dtype == np.float32, f"{case}: the gradient of float32 is {gradient.dtype}"
+        assert np.array_equal(gradient, again), f"{case}: the second call of backward differs"
+    if np.ndim(y) == 0:
+        assert_close(f"{case}: upstream gradient 1 by default", as_tuple(backward())[0], 2 * first[0], 1e-6)
+    after = [x for x in (*arguments, *constants) if isinstance(x, np.ndarray)]
+    assert all(np.array_equal(a, b) for a, b in zip(before, after, strict=True)), f"{case}: an argument was changed"
+    assert np.array_equal(u, upstream), f"{case}: the upstream gradient was changed"
+    assert np.array_equal(y, kept), f"{case}: backward changed y"
+
+
+EXTREMES = np.array([[1000.0, -1000.0, 0.0], [0.0, 0.0, 0.0], [-1000.0, -1000.0, -1000.0], [1000.0, 1000.0, 1000.0], [-1000.0, 999.0, 1000.0]])
+EXTREME_CALLS = {
+    "linear": lambda f, x: f.linear(x, x[:3], x[0]),
+    "dropout": lambda f, x: f.dropout(x, 0.5, np.random.default_rng(0)),
+    "relu": lambda f, x: f.relu(x),
+    "sigmoid": lambda f, x: f.sigmoid(x),
+    "tanh": lambda f, x: f.tanh(x),
+    "softmax": lambda f, x: f.softmax(x),
+    "log_softmax": lambda f, x: f.log_softmax(x),
+    "mse_loss": lambda f, x: f.mse_loss(x, -x),
+    "cross_entropy": lambda f, x: f.cross_entropy(x, np.array([1, 0, 2, 1, 0])),
+    "binary_cross_entropy": lambda f, x: f.binary_cross_entropy(x, (x < 0).astype(x.dtype)),
+}
+
+
+def check_extremes(f, operation):
+    """Logits of +-1000 and exact ties give finite values, finite gradients and no warning."""
+    for dtype in (np.float32, np.float64):
+        with warnings.catch_warnings(), np.errstate(over="raise", invalid="raise", divide="raise"):
+            warnings.simplefilter("error")
+            y, backward = EXTREME_CALLS[operation](f, EXTREMES.astype(dtype))
+            gradients = as_tuple(backward(1.0 if np.ndim(y) == 0 else np.ones_like(y)))
+        assert all(np.isfinite(array).all() for array in (y, *gradients)), f"{operation}: not finite at +-1000 in {np.dtype(dtype)}"
+
+
+def exact_values(f):
+    """Values that a formula fixes exactly: at the kink of ReLU, at the ends of the sigmoid, for uniform logits."""
+    y, backward = f.relu(np.array([-1.0, 0.0, 2.0]))
+    assert y.tolist() == [0.0, 0.0, 2.0] and backward(np.ones(3)).tolist() == [0.0, 0.0, 1.0]
+    assert f.sigmoid(np.array([0.0, -1000.0, 1000.0]))[0].tolist() == [0.5, 0.0, 1.0]
+    assert_close("sigmoid far to the left", f.sigmoid(np.array([-40.0]))[0], [math.exp(-40.0)], 1e-15)
+    assert_close("binary_cross_entropy of a sure answer", f.binary_cross_entropy(np.array([40.0]), np.array([1.0]))[0], math.exp(-40.0), 1e-15)
+    assert f.softmax(np.zeros((1, 4)))[0].tolist() == [[0.25] * 4]
+    assert_close("cross_entropy of uniform logits", f.cross_entropy(np.zeros((2, 4)), np.array([0, 3]))[0], math.log(4), 1e-15)
+    assert f.cross_entropy(np.array([[0.0, -1000.0]]), np.array([1]))[0] == 1000.0
+    kept = f.dropout(np.ones(100_000, np.float32), 0.2, np.random.default_rng(0))[0]
+    assert set(np.unique(kept).tolist()) == {0.0, 1.25} and abs((kept > 0).mean() - 0.8) < 0.005  # four standard deviations
+    x = np.ones(3)
+    assert f.dropout(x, 0.5, None)[0] is x and f.dropout(x, 0.0, np.random.default_rng(0))[0] is x
+    generator = np.random.default_rng(0)
+    f.dropout(x, 0.0, generator)
+    assert generator.random() == np.random.default_rng(0).random(), "dropout(p=0) draws from the generator"
+
+
+REFUSED = [
+    ("linear", "must end in I = 4", lambda f: f.linear(np.zeros((2, 3)), np.zeros((5, 4)), np.zeros(5))),
+    ("dropout", "dropout probability is 1.0", lambda f: f.dropout(np.zeros(2), 1.0, np.random.default_rng(0))),
+    ("dropout", "dropout probability is -0.1", lambda f: f.dropout(np.zeros(2), -0.1, None)),
+    ("dropout", "dropout probability is nan", lambda f: f.dropout(np.zeros(2), math.nan, None)),
+    ("mse_loss", r"shape \(2, 1\) but targets \(2,\)", lambda f: f.mse_loss(np.zeros((2, 1)), np.zeros(2))),
+    ("mse_loss", "mse_loss: no target to average", lambda f: f.mse_loss(np.zeros((0, 1)), np.zeros((0, 1)))),
+    ("cross_entropy", "label_smoothing=1.0", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0]), label_smoothing=1.0)),
+    ("cross_entropy", "label_smoothing=-0.1", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0]), label_smoothing=-0.1)),
+    ("cross_entropy", "dtype float64", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0.0]))),
+    ("cross_entropy", r"targets have shape \(2, 1\)", lambda f: f.cross_entropy(np.zeros((2, 3)), np.zeros((2, 1), int))),
+    ("cross_entropy", "no target to average over", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([-100, -100]))),
+    ("cross_entropy", "no target to average over", lambda f: f.cross_entropy(np.zeros((0, 3)), np.zeros(0, int))),
+    ("cross_entropy", r"labels run from 1 to 3 but the logits have 3 classes: labels must lie in 0 \.\.\. 2", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([1, 3]))),
+    ("cross_entropy", "labels run from -1 to 0", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([-1, 0]))),
+    ("binary_cross_entropy", r"shape \(2, 1\) but targets \(2,\)", lambda f: f.binary_cross_entropy(np.zeros((2, 1)), np.zeros(2))),
+    ("binary_cross_entropy", "binary_cross_entropy: no target", lambda f: f.binary_cross_entropy(np.zeros(0), np.zeros(0))),
+    ("binary_cross_entropy", r"run from 0\.0 to 2\.0", lambda f: f.binary_cross_entropy(np.zeros(2), np.array([0.0, 2.0]))),
+    ("binary_cross_entropy", r"run from -1\.0 to 0\.0", lambda f: f.binary_cross_entropy(np.zeros(2), np.array([0.0, -1.0]))),
+]

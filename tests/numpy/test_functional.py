@@ -1,0 +1,113 @@
+"""Every operation of the NumPy backend: values, gradients, dtypes, extremes, refusals."""
+
+import inspect
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcourse.numpy import functional as f
+from tests.backends.frameworks import require
+from tests.gradients import as_tuple, assert_close, relative
+from tests.numpy import cases
+from tests.numpy.cases import CASES
+
+OPERATIONS = [name for name, value in vars(f).items() if inspect.isfunction(value) and not name.startswith("_")]
+each_case = pytest.mark.parametrize("case", CASES, ids=str)
+# (), that is one vector, a batch of one, and up to two leading axes
+leads = st.one_of(st.just(()), st.just((1,)), st.lists(st.integers(1, 4), min_size=1, max_size=2).map(tuple))
+shapes = given(lead=leads, width=st.integers(1, 6), seed=st.integers(0, 2**32 - 1))
+
+
+def test_every_operation_has_a_case():
+    assert sorted(OPERATIONS) == sorted({case.operation for case in CASES}), "add the operation to tests/numpy/cases.py"
+    assert sorted(OPERATIONS) == sorted(cases.EXTREME_CALLS)
+
+
+@each_case
+@shapes
+@settings(max_examples=25, deadline=None)
+def test_value(case, lead, width, seed):
+    cases.check_value(f, case, np.random.default_rng(seed), lead, width)
+
+
+@each_case
+@shapes
+@settings(max_examples=25, deadline=None)
+def test_gradient_by_differences(case, lead, width, seed):
+    cases.check_case_gradient(f, case, np.random.default_rng(seed), lead, width)
+
+
+@each_case
+@shapes
+@settings(max_examples=15, deadline=None)
+def test_manners(case, lead, width, seed):
+    cases.check_manners(f, case, np.random.default_rng(seed), lead, width)
+
+
+@each_case
+@pytest.mark.parametrize("shape", [((), 4), ((1,), 5), ((7,), 10), ((2, 3), 6), ((64,), 1)], ids=str)
+def test_equals_pytorch(case, shape, rng):
+    require("torch")
+    import torch
+
+    arguments, constants = case.draw(rng, *shape)
+    y, backward = case.call(f, arguments, constants)
+    tensors = [torch.from_numpy(x.copy()).requires_grad_() for x in arguments]
+    expected = case.torch(torch, tensors, constants)
+    u = rng.normal(size=y.shape)
+    expected.backward(torch.from_numpy(np.asarray(u)))
+    assert_close("value", y, expected.detach().numpy(), 1e-10)
+    for i, (gradient, tensor) in enumerate(zip(as_tuple(backward(u)), tensors, strict=True)):
+        theirs = tensor.grad.numpy()
+        if np.linalg.norm(theirs) < 1e-14:  # one class: the gradient is zero, PyTorch leaves its rounding there
+            assert np.abs(gradient).max() < 1e-14
+        else:
+            assert_close(f"gradient of argument {i}", gradient, theirs, 1e-10)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_extremes(operation):
+    cases.check_extremes(f, operation)
+
+
+def test_exact_values():
+    cases.exact_values(f)
+
+
+@pytest.mark.parametrize(("operation", "message", "call"), cases.REFUSED, ids=[f"{name}-{message}" for name, message, _ in cases.REFUSED])
+def test_refused(operation, message, call):
+    with pytest.raises(ValueError, match=message):
+        call(f)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int32, np.int64])
+def test_labels_of_any_integer_dtype(dtype, rng):
+    z = rng.normal(size=(4, 3))
+    labels = np.array([0, 2, 1, 2])
+    loss, backward = f.cross_entropy(z, labels.astype(dtype))
+    assert loss == f.cross_entropy(z, labels)[0]
+    assert backward().shape == z.shape
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.float64, np.bool_])
+def test_targets_of_another_dtype_leave_float32_alone(dtype, rng):
+    y, target = rng.normal(size=(4, 1)).astype(np.float32), np.array([[0], [1], [1], [0]], dtype)
+    for operation in (f.mse_loss, f.binary_cross_entropy):
+        loss, backward = operation(y, target)
+        assert loss.dtype == backward().dtype == np.float32
+
+
+def test_softmax_does_not_change_under_a_shift(rng):
+    x = rng.normal(size=(3, 5))
+    assert relative(f.softmax(x + 123.0)[0], f.softmax(x)[0]) < 1e-13
+
+
+def test_gradient_check_fails_on_a_wrong_backward(rng):
+    def wrong(x):  # forgets the sum over the row: a cotangent of ones would not see it
+        y, _ = f.softmax(x)
+        return y, lambda dy: y * dy
+
+    with pytest.raises(AssertionError, match="difference quotient"):
+        cases.check_gradient(wrong, (rng.normal(size=(2, 3)),), rng)

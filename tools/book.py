@@ -42,10 +42,9 @@ def main(arguments):
 
 
 def worth_reading(output):
-    """The lines that say what is wrong, without Sphinx's account of each page read and written."""
-    for line in re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines():
-        if line.strip() and not re.match(r"(reading sources|writing output|copying|pickling|checking|preparing|looking|generating|dumping|=====)", line):
-            yield line
+    """The lines that say what is wrong; everything when none of them looks like it."""
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines()
+    return [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)] or lines
 
 
 def forget(*folders):

@@ -121,7 +121,7 @@ class Api(SphinxDirective):
         path = module.path.relative_to(self.env.srcdir).as_posix()
         uri = f"{options['repository_url'].rstrip('/')}/blob/{options['repository_branch']}/{path}"
         if entry is None:
-            return nodes.paragraph("", "", nodes.reference("", path, refuri=uri), classes=["api-source"])
+            return nodes.paragraph("", "", nodes.reference("", "", nodes.literal("", path), refuri=uri), classes=["api-source"])
         uri += f"#L{entry.first}-L{entry.last}"
         return nodes.reference("", "source", refuri=uri, classes=["api-source"])
 

@@ -1,2 +1,98 @@
+"""Recorded runs: `{results}` renders every results/*.json, a table a recipe with a row a backend.
+
+Numbers stand in the files that `python -m dlcourse train` wrote; nothing is typed into the page. `{results} NAME`
+shows one recipe, for use in a chapter.
+"""
+
+import json
+from pathlib import Path
+
+from docutils import nodes
+from docutils.statemachine import StringList
+from package import BACKENDS
+from sphinx.util.docutils import SphinxDirective
+
+HEAD = ("backend", "seeds", "test accuracy", "test loss", "seconds a seed", "made with")
+
+
+def summary(values, digits):
+    """'0.9922 (0.9861 to 0.9944)' from {"mean", "min", "max"}; one value stands alone."""
+    mean, low, high = (f"{values[name]:.{digits}f}" for name in ("mean", "min", "max"))
+    return mean if low == high else f"{mean} ({low} to {high})"
+
+
+def row(run):
+    machine, versions = run["machine"], run["versions"]
+    made_with = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "dlcourse")
+    return (
+        f"{BACKENDS[run['backend']]}, {run['device']}",
+        ", ".join(str(seed) for seed in run["seeds"]),
+        summary(run["metrics"]["test_accuracy"], 4),
+        summary(run["metrics"]["test_loss"], 4),
+        summary(run["seconds"], 1),
+        f"{made_with}; {machine['system']} {machine['processor']}, threads: {machine['threads']}",
+    )
+
+
+def description(run):
+    settings, data = run["settings"], run["data"]
+    parts = [f"data set `{data['name']}` ({data['source']}): {data['train']:,} examples to train, {data['validation']:,} to validate, {data['test']:,} to test"]
+    parts.append("network " + ", ".join(f"`{name}={value}`" for name, value in run["config"].items()))
+    names = ("loss", "optimizer", "epochs", "batch_size", "schedule", "clip", "patience")
+    parts.append("training " + ", ".join(f"`{name}={settings[name]}`" for name in names if settings.get(name) is not None))
+    return "; ".join(parts) + "."
+
+
+def tables(root, wanted):
+    """Pairs (recipe, MyST lines)."""
+    runs = {}
+    for path in sorted(Path(root, "results").glob("*.json")):
+        try:
+            run = json.loads(path.read_text(encoding="utf-8"))
+            if wanted in (None, run["recipe"]):
+                runs.setdefault(run["recipe"], []).append((run, row(run), description(run)))
+        except (KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"results/{path.name} is not a recorded run ({error!r}): write it with `python -m dlcourse train ... --record`") from error
+    for recipe, found in runs.items():
+        found.sort(key=lambda item: list(BACKENDS).index(item[0]["backend"]))
+        lines = [found[0][2], ""]
+        lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+        lines += ["| " + " | ".join(cells) + " |" for _, cells, _ in found]
+        lines += ["", f"Run it: `python -m dlcourse train {recipe} --backend {found[0][0]['backend']}`", ""]
+        yield recipe, found[0][0]["title"], lines
+
+
+class Results(SphinxDirective):
+    optional_arguments = 1
+
+    def run(self):
+        folder = Path(self.env.srcdir, "results")
+        for path in (folder, *folder.glob("*.json")):  # the folder itself: its time changes with each new file
+            if path.exists():
+                self.env.note_dependency(str(path))
+        wanted = self.arguments[0] if self.arguments else None
+        try:
+            found = list(tables(self.env.srcdir, wanted))
+        except ValueError as error:
+            raise self.error(str(error)) from error
+        if wanted and not found:
+            raise self.error(f"results: nothing is recorded for {wanted}: run `python -m dlcourse train {wanted} --record`")
+        if not found:
+            return [nodes.paragraph("", "Nothing is recorded yet.")]
+        return [self._section(*one, whole=wanted is None) for one in found]
+
+    def _section(self, recipe, title, lines, whole):
+        if whole:
+            box = nodes.section(ids=[f"results-{recipe}"], names=[])
+            box += nodes.title("", "", nodes.literal("", recipe), nodes.Text(f": {title}"))
+        content = nodes.container(classes=["results-table"])
+        self.state.nested_parse(StringList(lines, source=self.get_source_info()[0]), self.content_offset, content)
+        if not whole:
+            return content
+        box += content
+        return box
+
+
 def setup(app):
-    return {}
+    app.add_directive("results", Results)
+    return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

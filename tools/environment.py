@@ -90,7 +90,7 @@ def hand_over(command):
     sys.stdout.flush()
     if os.name == "nt":
         return subprocess.run(command, env=environment).returncode
-    os.execve(command[0], command, environment)
+    return os.execve(command[0], command, environment)
 
 
 def prepare(folder, extras, verb, install=None):
@@ -139,7 +139,7 @@ def report(unavailable, wanted):
 def cure(extra):
     """The command that installs one extra into the environment in use."""
     folder = venv_folder()
-    python = os.environ.get("DLCOURSE_VENV") == "none" and sys.executable or venv_python(folder)
+    python = sys.executable if os.environ.get("DLCOURSE_VENV") == "none" else venv_python(folder)
     shown = os.path.relpath(python, ROOT) if Path(python).is_relative_to(ROOT) else python
     return f'{shown} -m pip install -e ".[{extra}]" -c constraints.txt'
 
@@ -178,12 +178,20 @@ def make_venv(folder, verb):
     python = venv_python(folder)
     version = venv_version(folder)
     if version and version < (3, 11):
-        raise Failure(f"{folder.name} was made by Python {version[0]}.{version[1]} and the book needs 3.11 or newer: remove the folder and call again.")
+        raise Failure(
+            f"{folder.name} was made by Python {version[0]}.{version[1]} and the book needs 3.11 or newer: remove the folder and call again."
+        )
     if python.exists() and quiet([python, "-m", "pip", "--version"]):
         return
     if importlib.util.find_spec("venv") is None or importlib.util.find_spec("ensurepip") is None:
-        debian = "sudo apt install python3-venv" if shutil.which("apt-get") else "the package of your system that holds Python's venv and ensurepip"
-        raise Failure(f"This Python cannot make a virtual environment, because its module ensurepip is missing: install it ({debian}) and call again.")
+        debian = (
+            "sudo apt install python3-venv"
+            if shutil.which("apt-get")
+            else "the package of your system that holds Python's venv and ensurepip"
+        )
+        raise Failure(
+            f"This Python cannot make a virtual environment, because its module ensurepip is missing: install it ({debian}) and call again."
+        )
     print(f"Making {folder.name} with Python {platform.python_version()} ...", flush=True)
     half_done = folder.exists() and any(folder.iterdir())
     if half_done and python.exists() and quiet([python, "-m", "ensurepip"]) and quiet([python, "-m", "pip", "--version"]):

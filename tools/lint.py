@@ -249,9 +249,11 @@ def _numbers(notebook, fault):
         for reason in claims.escapes(cell.source):
             if len(reason) < 10:
                 fault(index, f"<!-- number: {reason} --> gives no reason why this number may be typed")
-        for name in re.findall(r"\{glue:?(?:text|any|md)?\}`([^`:]+)(?::[^`]*)?`", cell.source):
-            if "::" not in name and name not in glued:
-                fault(index, f"{{glue}} {name!r} is glued by no cell of this chapter")
+        for role, name in re.findall(r"\{(glue[:\w]*)\}`([^`]+)`", cell.source):
+            if role != "glue:text":
+                fault(index, f"{{{role}}}`{name}`: write {{glue:text}}, the form that works with dlcourse.book.glue")
+            elif "::" not in name and name.split(":")[0] not in glued:
+                fault(index, f"{name.split(':')[0]!r} is glued by no cell of this chapter")
 
 
 # ---------------------------------------------------------------- reading a notebook

@@ -1,0 +1,127 @@
+"""The ledger's page, the budget, glued numbers and source cells in a small site, built with warnings as errors."""
+
+import html
+import json
+import re
+import subprocess
+import sys
+
+import nbformat
+import pytest
+
+from tests.tools.fixtures import code, markdown, notebook
+from tools import notebooks
+
+CONF = """
+import sys
+sys.path.insert(0, {ext!r})
+extensions = ["myst_nb", "ledger", "budget", "fakesource"]
+nb_execution_mode = "off"
+nb_render_markdown_format = "myst"
+nb_mime_priority_overrides = [["html", "text/markdown", 5]]
+myst_enable_extensions = ["colon_fence", "dollarmath"]
+numfig = math_numfig = True
+nitpicky = True
+html_theme = "basic"
+"""
+FAKE_SOURCE = """
+from docutils import nodes
+from sphinx.util.docutils import SphinxDirective
+
+class Source(SphinxDirective):
+    required_arguments = 1
+    def run(self):
+        return [nodes.paragraph("", "TABS OF " + self.arguments[0])]
+
+def setup(app):
+    app.add_directive("source", Source)
+"""
+ENTRY = {
+    "label": "eq-double",
+    "latex": "y = 2 x",
+    "chapter": "chapters/one",
+    "anchor": "equation-eq-double",
+    "functions": ["dlcourse.f.double", "dlcourse.f._hidden"],
+    "tests": ["tests/ledger/test_double.py::test_double"],
+    "error": 1e-12,
+}
+CELL = """from dlcourse.book import glue, source
+glue("share", 0.970, ".1%")
+glue("mean", 0.970, ".3f")
+source("mlp.MLP")"""
+
+
+@pytest.fixture(scope="module")
+def executed(tmp_path_factory):
+    """A chapter run by the tool itself, so that the page is built from real stored outputs."""
+    from tools.execute import execute
+
+    path = tmp_path_factory.mktemp("site") / "chapters" / "one.ipynb"
+    text = "# One\n\n:::{budget}\n:::\n\n:::{math}\n:label: eq-double\ny = 2 x\n:::\n\nShare {glue:text}`share`, mean {glue:text}`mean`. {glue:text}`mean:.2f`"
+    execute(path, notebook=notebook(markdown(text), code(CELL, run=False)))
+    return path
+
+
+@pytest.fixture
+def site(tmp_path, executed):
+    def write(entries=(ENTRY,), **edit):
+        (tmp_path / "chapters").mkdir(exist_ok=True)
+        (tmp_path / "results").mkdir(exist_ok=True)
+        chapter = json.loads(executed.read_text())
+        chapter["metadata"].update(edit)
+        (tmp_path / "chapters/one.ipynb").write_text(json.dumps(chapter))
+        (tmp_path / "results/ledger.json").write_text(json.dumps({"equations": list(entries)}))
+        (tmp_path / "fakesource.py").write_text(FAKE_SOURCE)
+        ext = str(notebooks.ROOT / "book" / "_ext")
+        (tmp_path / "conf.py").write_text(CONF.format(ext=ext) + f"sys.path.insert(0, {str(tmp_path)!r})\n")
+        api = "```{py:function} dlcourse.f.double(x)\n```\n"
+        (tmp_path / "index.md").write_text(f"# Ledger\n\n```{{toctree}}\nchapters/one\n```\n\n:::{{ledger}}\n:::\n\n{api}")
+        command = [sys.executable, "-m", "sphinx", "-q", "-W", "-b", "html", str(tmp_path), str(tmp_path / "out")]
+        return tmp_path / "out", subprocess.run(command, capture_output=True, text=True)
+
+    return write
+
+
+def test_pages(site):
+    out, done = site()
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (out / "index.html").read_text()
+    assert "1 numbered equations, checked by 1 tests. The largest error is 1e-12" in page
+    assert 'id="ledger-eq-double"' in page
+    assert 'href="chapters/one.html#equation-eq-double"' in page
+    assert 'href="#dlcourse.f.double"' in page
+    assert "_hidden" in page
+    assert "#dlcourse.f._hidden" not in page
+    assert "test_double.py::test_double" in page
+    assert r"\[y = 2 x\]" in page
+    assert (out / "_static/ledger.css").exists()
+    chapter = html.unescape(re.sub("<[^>]+>", "", (out / "chapters/one.html").read_text()))
+    assert re.search(r"Runs in about \d+ seconds and \d+ MB on two CPU cores\.", chapter)
+    assert "Share 97.0%, mean 0.970. 0.97" in chapter
+    assert "mean = 0.970" not in chapter  # what JupyterLab shows below the cell, the page shows in its prose
+    assert "TABS OF mlp.MLP" in chapter
+    assert "class MLP" not in chapter
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"entries": [{**ENTRY, "label": "eq-gone"}]}, "eq-gone"),
+        ({"entries": [{**ENTRY, "error": None}]}, "eq-double lacks error"),
+        ({"dlcourse": {}}, "one.ipynb has no measured budget"),
+    ],
+)
+def test_faults_fail_the_build(site, parts, words):
+    _, done = site(**parts)
+    assert done.returncode != 0
+    assert words in done.stderr
+
+
+def test_glue_matches_myst_nb(executed):
+    """myst-nb finds the values in the stored outputs and hides them from the page."""
+    from myst_nb.ext.glue import extract_glue_data_cell
+
+    cell = next(cell for cell in nbformat.read(executed, as_version=4).cells if cell.cell_type == "code")
+    found = dict(extract_glue_data_cell(cell))
+    assert {name: data["data"]["text/plain"] for name, data in found.items()} == {"share": "'97.0%'", "mean": "'0.970'"}
+    assert len(cell.outputs) == 1  # the source

@@ -1,0 +1,82 @@
+"""Judges: they compare an answer with what is right and return a sentence, or None. Numbers are shown with three digits."""
+
+import numpy as np
+
+
+def close(a, b, tolerance):
+    """Equal shapes and entries, up to `tolerance` times the largest finite entry; NaN equals NaN, infinity itself."""
+    if a.shape != b.shape:
+        return False
+    a, b = a.astype(float), b.astype(float)
+    return bool(np.all(np.isclose(a, b, rtol=0, atol=tolerance * _scale(b), equal_nan=True)))
+
+
+def values(call):
+    """Shapes and entries."""
+    if (sentence := shapes(call)) is not None:
+        return sentence
+    for name, answer, right in _parts(call):
+        if close(answer, right, call.tolerance):
+            continue
+        if call.show:
+            return f"{call.show} is {text(answer)}, should be {text(right)}"
+        a, b = answer.astype(float), right.astype(float)
+        first = tuple(int(i) for i in np.argwhere(~np.isclose(a, b, rtol=0, atol=call.tolerance * _scale(b)))[0])
+        where = f"{name}[{', '.join(map(str, first))}]" if first else name
+        return f"{where} is {text(a[first], _scale(b))}, should be {text(b[first], _scale(b))}"
+    return None
+
+
+def shapes(call):
+    """Shapes alone."""
+    for name, answer, right in _parts(call):
+        if answer.shape != right.shape:
+            return f"{name} has shape {answer.shape}, should be {right.shape}" + (" (a number)" if right.shape == () else "")
+    return None
+
+
+def dtypes(call):
+    """Floating point in, the same floating point out."""
+    for name, answer, right in _parts(call):
+        if right.dtype.kind == "f" and answer.dtype.kind != "f":
+            kinds = {"b": "True and False", "i": "whole numbers", "u": "whole numbers"}
+            return f"{name} holds {kinds[answer.dtype.kind]} ({answer.dtype}), should be floating point"
+        if right.dtype.kind == "f" and answer.dtype.itemsize < 8 and call.tolerance < 1e-4:
+            return f"{name} is {answer.dtype}, but the arguments are float64"
+        if right.dtype.kind == "i" and answer.dtype.kind != "i":
+            return f"{name} is {answer.dtype}, should be a whole number"
+    return None
+
+
+def text(value, scale=None):
+    """Three significant digits; what is rounding noise beside `scale` is 0."""
+    if isinstance(value, (str, tuple)) or callable(value):
+        return getattr(value, "__name__", str(value))
+    value = np.asarray(value)
+    if value.ndim:
+        return "[" + ", ".join(text(v, _scale(value)) for v in value) + "]"
+    if value.dtype.kind in "biu":
+        return str(value)
+    if abs(value) < 1e-6 * (scale or 1.0):
+        return "0"
+    return f"{float(f'{value:.3g}'):.6g}"  # .3g alone writes 1000 as 1e+03
+
+
+def numerical_gradient(loss, x, h=1e-6):
+    """Central differences of loss(x), entry by entry (eq-central-difference)."""
+    gradient = np.empty_like(x)
+    for i in np.ndindex(x.shape):
+        up, down = x.copy(), x.copy()
+        up[i] += h
+        down[i] -= h
+        gradient[i] = (loss(up) - loss(down)) / (2 * h)
+    return gradient
+
+
+def _parts(call):
+    return [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
+
+
+def _scale(array):
+    finite = np.abs(array[np.isfinite(array)])
+    return float(finite.max()) if finite.size and finite.max() > 0 else 1.0

@@ -9,8 +9,8 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "
     os.environ.setdefault(variable, "1")
 os.environ["MLX_DISABLE_COMPILE"] = "1"  # mx.compile on the CPU would call a C++ compiler
 
-import numpy as np
-import pytest
+import numpy as np  # noqa: E402  (BLAS reads the variables when NumPy is imported)
+import pytest  # noqa: E402
 
 pytest_plugins = ["tests.ledger_plugin"]
 FRAMEWORKS = ("torch", "mlx")

@@ -7,6 +7,7 @@ import re
 from typing import NamedTuple
 
 ESCAPE = re.compile(r"<!--\s*number\s*:\s*(.*?)\s*-->", re.S)
+CODE_SPAN = re.compile(r"(`+)(.+?)(?<!`)\1(?!`)", re.S)
 CITATION = "\x01"  # stands for a citation role
 OPAQUE = "\x02"  # stands for code, mathematics, a role: something that the lint does not look into
 
@@ -97,7 +98,7 @@ def typed_numbers(source):
 
 def escapes(source):
     """The reasons that the visible escapes of a cell give; an empty reason is returned as it is, for the lint to refuse."""
-    return ESCAPE.findall(without_code(source))
+    return ESCAPE.findall(CODE_SPAN.sub(OPAQUE, without_code(source)))
 
 
 def sentences(text):
@@ -114,7 +115,7 @@ def prose(source):
     def close():
         nonlocal lines
         body = "\n".join(lines)
-        reasons = tuple(reason for reason in ESCAPE.findall(body) if reason)
+        reasons = tuple(reason for reason in ESCAPE.findall(CODE_SPAN.sub(OPAQUE, body)) if reason)
         clean = _without_inline(re.sub(r"<!--.*?-->", " ", body, flags=re.S))
         if clean.strip():
             table = pending if clean.lstrip().startswith("|") else []
@@ -165,12 +166,8 @@ def without_code(source):
             keep = ""
         else:
             options = False
-            if (
-                re.match(r"#{1,6}\s", stripped)
-                or re.fullmatch(r"\([\w:-]+\)=", stripped)
-                or re.match(r"\[[^\]]+\]:\s", stripped)
-                or re.fullmatch(r"\|?[\s|:-]+\|?", stripped)
-            ):
+            heading_or_target = r"#{1,6}\s.*|\([\w:-]+\)=|\[[^\]]+\]:\s.*"
+            if re.fullmatch(heading_or_target, stripped):
                 keep = ""
         out.append(keep)
     return "\n".join(out)
@@ -188,7 +185,7 @@ def _blank_display_math(source):
 def _without_inline(text):
     text = re.sub(r"\{[\w:]*cite[\w:]*\}`[^`]*`", CITATION, text)
     text = re.sub(r"\{[\w:.-]+\}(`+)(.+?)\1", OPAQUE, text, flags=re.S)  # other roles
-    text = re.sub(r"(`+)(.+?)(?<!`)\1(?!`)", OPAQUE, text, flags=re.S)
+    text = CODE_SPAN.sub(OPAQUE, text)
     text = re.sub(r"(?<!\\)\$([^$]+?)(?<!\\)\$", _inline_math, text)
     text = re.sub(r"!?\[([^\]]*)\]\([^)\s]*(?:\s+\"[^\"]*\")?\)", r"\1", text)
     text = re.sub(r"\[\^[^\]]+\]", OPAQUE, text)

@@ -56,13 +56,13 @@ def test_complete_summary(build):
     lines, faults = test.summary({})
     assert faults == []
     for line in (
-        "tests       nbval: 3 passed",
-        "coverage    97.0 % of 100 lines of dlcourse",
-        "equations   2 of 2 tested; largest error 3.0e-11 (eq-a)",
-        "chapters    2 of 2 validated",
-        "cells       41 compared, 2 ignored, of 50 code cells",
-        "parity      worst error 3.2e-07 (mlx layers.0.weight)",
-        "left out    nothing",
+        "tests      nbval: 3 passed",
+        "coverage   97.0 % of 100 lines of dlcourse",
+        "equations  2 of 2 tested; largest error 3.0e-11 (eq-a)",
+        "chapters   2 of 2 validated",
+        "cells      41 compared, 2 ignored, of 50 code cells",
+        "parity     worst error 3.2e-07 (mlx layers.0.weight)",
+        "left out   nothing",
     ):
         assert line in lines
     assert json.loads((build / "summary.json").read_text())["chapters"] == "2 of 2 validated"
@@ -83,7 +83,7 @@ def test_what_was_not_measured_is_a_fault(build, name, what):
 def test_chapter_with_a_failing_cell_is_not_validated(build, bad):
     (build / "test" / "nbval.xml").write_text(JUNIT.format(bad))
     lines, faults = test.summary({})
-    assert "chapters    1 of 2 validated" in lines
+    assert "chapters   1 of 2 validated" in lines
     assert "not every chapter was validated" in faults
 
 
@@ -106,7 +106,7 @@ def test_skips_are_faults_in_ci_only(build, monkeypatch):
     (build / "test" / "unit.xml").write_text(JUNIT.format('<skipped message="torch is not installed"/>'))
     lines, faults = test.summary({})
     assert faults == []
-    assert "left out    1 tests skipped" in lines
+    assert "left out   1 tests skipped" in lines
     monkeypatch.setenv("CI", "true")
     assert test.summary({})[1] == ["skipped in CI: chapters.b.ipynb::Cell 0: torch is not installed"]
 
@@ -115,8 +115,8 @@ def test_left_out_is_counted(build):
     (build / "test" / "nbval.xml").write_text(JUNIT.replace("chapters/b.ipynb", "chapters/a.ipynb").format(""))
     lines, faults = test.summary({"torch": "PyTorch is not installed: get it with  pip install torch"})
     assert faults == []
-    assert "left out    PyTorch, 1 of 2 chapters" in lines
-    assert "chapters    1 of 2 validated" in lines
+    assert "left out   PyTorch, 1 of 2 chapters" in lines
+    assert "chapters   1 of 2 validated" in lines
     assert any("get it with" in line for line in lines)
 
 

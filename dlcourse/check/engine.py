@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlcourse.check.answer import arrays, does_something, identical, is_array, mentioned, one_line, to_backend, to_numpy
-from dlcourse.check.compare import close, dtypes, text, values
+from dlcourse.check.compare import close, dtypes, shapes, text, values
 
 TOLERANCES = {"numpy": 1e-9, "torch": 1e-9, "mlx": 1e-3}  # relative to the largest entry; MLX computes in float32
 CHANGED, WARNED = "~changed", "~warned"  # errors that are not in a result; they sort after the results
@@ -137,19 +137,20 @@ class Exercise:
         call = Call(case, backend, self.returns, self._right[case], show, case.parts or self.returns, tolerance)
         given = [to_backend(a, backend) for a in arguments]
         before = [np.copy(to_numpy(a)) if is_array(a) else a for a in given]
+        value = None
         try:
             with warnings.catch_warnings(record=True) as caught, np.errstate(all="warn", under="ignore"):
                 warnings.simplefilter("always")
                 value = fn(*given)
         except NotImplementedError:
             call.empty, call.problem = True, "it raises NotImplementedError"
-            return call
         except Exception as error:  # whatever it is, it becomes one line
             call.empty, call.problem = "ellipsis" in str(error), one_line(error, fn)
-            return call
         call.warned = sorted({str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)})
         triples = zip(self.arguments, given, before, strict=True)
         call.changed = [name for name, now, was in triples if is_array(now) and not identical(to_numpy(now), was)]
+        if call.problem is not None:
+            return call
         if value is None and does_something(fn):
             call.problem = "it returns None: is a return missing?"
         elif value is None or value is Ellipsis or (isinstance(value, tuple) and all(v is None or v is Ellipsis for v in value)):
@@ -205,8 +206,8 @@ class Exercise:
             if best is None:
                 break
             diagnosis, explained = best
-            k, part = min(explained)
-            causes.setdefault(diagnosis.text, len(calls) if part == CHANGED else k)
+            places = [len(calls) if part == CHANGED else k for k, part in explained if part == CHANGED or verdict(calls[k])]
+            causes[diagnosis.text] = min(places, default=0)
             left, settled = left - explained, settled | explained
         return causes
 
@@ -235,8 +236,10 @@ def errors(call):
     """In which parts a call errs: names of results, CHANGED, WARNED."""
     if call.problem is not None:
         return list(call.parts)
-    triples = zip(call.names, call.answer, call.right, strict=True)
-    found = [name for name, answer, right in triples if name in call.parts and not close(answer, right, call.tolerance)]
+    triples = [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
+    if call.case.judge is shapes:
+        return [name for name, answer, right in triples if answer.shape != right.shape]
+    found = [name for name, answer, right in triples if not close(answer, right, call.tolerance)]
     if not found and call.case.quiet and call.warned:
         found.append(WARNED)
     return found + [CHANGED] * bool(call.changed)

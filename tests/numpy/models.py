@@ -1,0 +1,318 @@
+"""Checks of the parts around the operations: layers, the perceptron, optimizers, initial states. Each takes the module under test.
+
+The oracles are written from the formulas of the docstrings, one entry at a time; the mutants of `tests/test_mutants.py` face the same checks."""
+
+import math
+
+import numpy as np
+
+from dlcourse.config import MLPConfig
+from dlcourse.initial import initial_state
+from dlcourse.numpy import MLP
+from dlcourse.numpy.module import Module
+from tests.gradients import assert_close, check_gradient, relative
+
+
+def raises(kind, message, call):
+    """Raise unless the call ends in an error of this kind whose text holds the message."""
+    try:
+        call()
+    except kind as error:
+        assert message in str(error), f"expected {message!r} in {error}"
+    else:
+        raise AssertionError(f"no {kind.__name__} with {message!r}")
+
+
+def small_model(dtype=np.float64, seed=0):
+    config = MLPConfig(4, (3,), 2)
+    model = MLP(config)
+    model.load_state(initial_state(config, seed, dtype) | {"layers.0.bias": np.array([0.5, -0.25, 1.0], dtype)})
+    return model
+
+
+def set_gradients(model, rng):
+    for _, p in model.named_parameters():
+        p.grad[...] = rng.normal(size=p.grad.shape)
+
+
+# ---------------------------------------------------------------- layers and the perceptron
+
+
+def check_linear_layer(layers):
+    rng = np.random.default_rng(1)
+    layer = layers.Linear(3, 2)
+    assert [(name, p.data.shape, p.data.dtype) for name, p in layer.named_parameters()] == [("weight", (2, 3), np.float32), ("bias", (2,), np.float32)]
+    weight, bias, x, dy = rng.normal(size=(2, 3)), rng.normal(size=2), rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
+    layer.load_state({"weight": weight, "bias": bias})
+    y, backward = layer(x)
+    assert_close("y", y, [[sum(w * value for w, value in zip(line, row, strict=True)) + b for line, b in zip(weight, bias, strict=True)] for row in x], 1e-13)
+    assert_close("dx", backward(dy), [[sum(dy[n, o] * weight[o, i] for o in range(2)) for i in range(3)] for n in range(5)], 1e-13)
+    dweight = [[sum(dy[n, o] * x[n, i] for n in range(5)) for i in range(3)] for o in range(2)]
+    assert_close("dweight", layer.gradients()["weight"], dweight, 1e-13)
+    assert_close("dbias", layer.gradients()["bias"], [sum(dy[n, o] for n in range(5)) for o in range(2)], 1e-13)
+    backward(dy)
+    assert_close("gradients accumulate", layer.gradients()["weight"], 2 * np.array(dweight), 1e-13)
+    layer.zero_gradients()
+    assert not layer.gradients()["weight"].any() and not layer.gradients()["bias"].any()
+
+
+class Twice(Module):
+    """y = layer(layer(x)): one layer, two contributions to its gradient."""
+
+    def __init__(self, layers):
+        self.layer = layers.Linear(3, 3)
+
+    def __call__(self, x):
+        h, first_back = self.layer(x)
+        y, second_back = self.layer(h)
+        return y, lambda dy: first_back(second_back(dy))
+
+
+def parameter_gradients(model, run, names):
+    """A function of the named parameters, with its backward, from a model and `run(model) -> (y, backward)`."""
+
+    def function(*arrays):
+        model.load_state(dict(zip(names, arrays, strict=True)))
+        y, backward = run(model)
+
+        def gradients(dy):
+            model.load_state(dict(zip(names, arrays, strict=True)))
+            model.zero_gradients()
+            backward(dy)
+            return tuple(model.gradients()[name] for name in names)
+
+        return y, gradients
+
+    return function
+
+
+def check_shared_layer(layers):
+    rng = np.random.default_rng(2)
+    model, x = Twice(layers), rng.normal(size=(4, 3))
+    names = ["layer.weight", "layer.bias"]
+    model.load_state({"layer.weight": rng.normal(size=(3, 3)), "layer.bias": rng.normal(size=3)})
+    return check_gradient(parameter_gradients(model, lambda m: m(x), names), tuple(model.state().values()), rng)
+
+
+def slow_mlp(state, config, x):
+    """The forward pass with one number at a time."""
+    activation = {"relu": lambda z: max(z, 0.0), "sigmoid": lambda z: 1 / (1 + math.exp(-z)), "tanh": math.tanh}[config.activation]
+    logits = []
+    for row in x.reshape(len(x), -1):
+        h = [float(value) for value in row]
+        for i in range(len(config.hidden) + 1):
+            weight, bias = state[f"layers.{i}.weight"], state[f"layers.{i}.bias"]
+            h = [sum(float(w) * value for w, value in zip(line, h, strict=True)) + float(b) for line, b in zip(weight, bias, strict=True)]
+            h = h if i == len(config.hidden) else [activation(z) for z in h]
+        logits.append(h)
+    return np.array(logits)
+
+
+def check_mlp(mlp):
+    """Values against the slow loop, every gradient by differences, for no, one and two hidden layers, images and vectors."""
+    worst = 0.0
+    for config, shape in [
+        (MLPConfig(6, (5, 4), 3, "tanh"), (4, 2, 3, 1)),
+        (MLPConfig(6, (5,), 3, "sigmoid"), (1, 6)),
+        (MLPConfig(6, (5, 4), 2, "relu"), (3, 6)),
+        (MLPConfig(6, (), 1), (3, 6)),
+    ]:
+        rng = np.random.default_rng(3)
+        model = mlp.MLP(config)
+        state = {name: array + rng.normal(size=array.shape) * 0.1 for name, array in initial_state(config, 0, np.float64).items()}
+        model.load_state(state)
+        x = rng.normal(size=shape)
+        assert_close("logits", model(x)[0], slow_mlp(state, config, x), 1e-12)
+        worst = max(worst, check_gradient(lambda x, model=model: model(x), (x,), rng))
+        worst = max(worst, check_gradient(parameter_gradients(model, lambda m, x=x: m(x), list(state)), tuple(state.values()), rng))
+    return worst
+
+
+def check_mlp_dropout(mlp):
+    """Dropout acts with a generator only, after every hidden activation, with the masks drawn in order; its backward uses the same masks."""
+    config = MLPConfig(5, (40, 30), 3, "tanh", dropout=0.4)
+    rng = np.random.default_rng(4)
+    model, x = mlp.MLP(config), rng.normal(size=(6, 5))
+    state = initial_state(config, 0, np.float64)
+    model.load_state(state)
+    assert_close("no generator, no dropout", model(x)[0], slow_mlp(state, config, x), 1e-12)
+    masks = np.random.default_rng(5)
+    h = x
+    for i in range(3):
+        h = h @ state[f"layers.{i}.weight"].T + state[f"layers.{i}.bias"]
+        if i < 2:
+            h = np.tanh(h)
+            h = np.where(masks.random(h.shape, dtype=np.float32) >= 0.4, h / 0.6, 0.0)
+    assert_close("with generator", model(x, np.random.default_rng(5))[0], h, 1e-12)
+    return check_gradient(lambda x: model(x, np.random.default_rng(5)), (x,), rng)
+
+
+# ---------------------------------------------------------------- optimizers
+
+
+def slow_update(kind, options, w, g, slots, step, lr):
+    """One parameter entry, one step, from the formulas eq-sgd, eq-momentum, eq-adam, eq-adamw -> (w, slots)."""
+    decay = options.get("weight_decay", 0.01 if kind == "AdamW" else 0.0)
+    if kind == "SGD":
+        g = g + decay * w
+        momentum = options.get("momentum", 0.0)
+        if not momentum:
+            return w - lr * g, {}
+        v = momentum * slots.get("velocity", 0.0) + g
+        return w - lr * (g + momentum * v if options.get("nesterov") else v), {"velocity": v}
+    (beta1, beta2), eps = options.get("betas", (0.9, 0.999)), options.get("eps", 1e-8)
+    w = w * (1 - lr * decay)
+    m = beta1 * slots.get("m", 0.0) + (1 - beta1) * g
+    v = beta2 * slots.get("v", 0.0) + (1 - beta2) * g * g
+    return w - lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps), {"m": m, "v": v}
+
+
+OPTIMIZERS = [
+    ("SGD", {}),
+    ("SGD", {"momentum": 0.9}),
+    ("SGD", {"momentum": 0.8, "nesterov": True}),
+    ("SGD", {"weight_decay": 0.1}),
+    ("SGD", {"momentum": 0.7, "nesterov": True, "weight_decay": 0.05}),
+    ("Adam", {}),
+    ("Adam", {"betas": (0.8, 0.95), "eps": 1e-2}),
+    ("AdamW", {}),
+    ("AdamW", {"betas": (0.85, 0.9), "eps": 1e-3, "weight_decay": 0.3}),
+]
+
+
+def name_of(optimizer):
+    kind, options = optimizer
+    return " ".join([kind, *(f"{key}={value}" for key, value in options.items())])
+
+
+def check_optimizer(optim, kind, options, steps=4):
+    """Parameters and slots after every step against the formulas, in float64; gradients stay, only matrices decay, the state goes round."""
+    rng = np.random.default_rng(6)
+    model = small_model()
+    before = model.state()
+    optimizer = getattr(optim, kind)(model, **options)
+    assert all(np.array_equal(before[name], array) for name, array in model.state().items()), "packing changed the parameters"
+    w, slots, worst = model.state(), {name: {} for name in before}, 0.0
+    for step in range(1, steps + 1):
+        lr = 0.1 / step
+        set_gradients(model, rng)
+        gradients = model.gradients()
+        optimizer.step(lr)
+        assert all(np.array_equal(gradients[name], g) for name, g in model.gradients().items()), "the step changed the gradients"
+        expected = {"step": step}
+        for name in w:
+            rule = options | ({} if w[name].ndim >= 2 else {"weight_decay": 0.0})
+            w[name], slots[name] = slow_update(kind, rule, w[name], gradients[name], slots[name], step, lr)
+            worst = max(worst, assert_close(name, model.state()[name], w[name], 1e-12))
+            expected |= {f"{slot}.{name}": value for slot, value in slots[name].items()}
+        state = optimizer.state()
+        assert sorted(state) == sorted(expected), f"{sorted(state)}, expected {sorted(expected)}"
+        for name, value in expected.items():
+            worst = max(worst, assert_close(name, state[name], value, 1e-12))
+        for array in state.values():
+            array += 1  # a copy: nothing of the optimizer changes
+    other = small_model(seed=9)
+    resumed = getattr(optim, kind)(other, **options)
+    other.load_state(model.state())
+    resumed.load_state(optimizer.state())
+    for _ in range(2):
+        set_gradients(model, rng)
+        for (_, p), (_, q) in zip(model.named_parameters(), other.named_parameters(), strict=True):
+            q.grad[...] = p.grad
+        optimizer.step(0.01)
+        resumed.step(0.01)
+        assert all(np.array_equal(array, other.state()[name]) for name, array in model.state().items()), "a loaded optimizer goes on differently"
+    incomplete = optimizer.state()
+    incomplete.pop("step")
+    raises(ValueError, "missing step", lambda: resumed.load_state(incomplete))
+    return worst
+
+
+def check_buffer(optim):
+    """The parameters are views of one buffer, stay views after load_state of the same dtype, and rebinding is refused."""
+    for kind in ("SGD", "Adam", "AdamW"):
+        model = small_model()
+        optimizer = getattr(optim, kind)(model)
+        state = {name: array + 1 for name, array in model.state().items()}
+        model.load_state(state)
+        set_gradients(model, np.random.default_rng(7))
+        flat = np.concatenate([p.data.ravel() for p in optimizer.parameters])
+        assert np.array_equal(flat, optimizer.data) and flat.size == 4 * 3 + 3 + 3 * 2 + 2
+        assert np.array_equal(np.concatenate([p.grad.ravel() for p in optimizer.parameters]), optimizer.grad)
+        optimizer.step(0.1)
+        assert all(not np.array_equal(model.state()[name], array) for name, array in state.items()), "a parameter was not updated"
+        optimizer.zero_gradients()
+        assert not any(g.any() for g in model.gradients().values())
+        for name in ("layers.0.weight", "layers.1.bias"):  # the first parameter of the buffer, and the last
+            for field in ("data", "grad"):
+                model = small_model()
+                optimizer = getattr(optim, kind)(model)
+                p = dict(model.named_parameters())[name]
+                setattr(p, field, getattr(p, field).copy())
+                raises(RuntimeError, "rebound", lambda optimizer=optimizer: optimizer.step(0.1))
+        model = small_model(np.float32)
+        optimizer = getattr(optim, kind)(model)
+        set_gradients(model, np.random.default_rng(8))
+        optimizer.step(0.1)
+        assert {array.dtype for name, array in (model.state() | optimizer.state()).items() if name != "step"} == {np.dtype(np.float32)}
+
+
+def check_clip(optim):
+    model = small_model()
+    set_gradients(model, np.random.default_rng(9))
+    before = model.gradients()
+    norm = math.sqrt(sum(float(value) ** 2 for g in before.values() for value in g.ravel()))
+    assert_close("norm", optim.clip_gradients(model, norm * 2), norm, 1e-14)
+    assert all(np.array_equal(before[name], g) for name, g in model.gradients().items()), "a short gradient was changed"
+    returned = optim.clip_gradients(model, 0.5)
+    assert isinstance(returned, float)
+    assert_close("norm before clipping", returned, norm, 1e-14)
+    for name, g in model.gradients().items():
+        assert_close(name, g, before[name] * 0.5 / norm, 1e-14)
+    for wrong in (0.0, -1.0, math.nan):
+        raises(ValueError, "must be above 0", lambda wrong=wrong: optim.clip_gradients(model, wrong))
+
+
+def check_optimizer_refusals(optim):
+    model = small_model()
+    for message, call in [
+        ("momentum=1.0", lambda: optim.SGD(model, momentum=1.0)),
+        ("momentum=-0.1", lambda: optim.SGD(model, momentum=-0.1)),
+        ("weight_decay=-1", lambda: optim.SGD(model, weight_decay=-1)),
+        ("nesterov=True needs a momentum", lambda: optim.SGD(model, nesterov=True)),
+        ("beta1=1.0", lambda: optim.Adam(model, betas=(1.0, 0.9))),
+        ("beta2=1.5", lambda: optim.AdamW(model, betas=(0.9, 1.5))),
+        ("eps=-1e-08", lambda: optim.Adam(model, eps=-1e-8)),
+        ("weight_decay=-0.1", lambda: optim.AdamW(model, weight_decay=-0.1)),
+    ]:
+        raises(ValueError, message, call)
+
+
+def check_defaults(optim):
+    """The documented defaults, through two steps each."""
+    for kind in ("SGD", "Adam", "AdamW"):
+        check_optimizer(optim, kind, {}, steps=2)
+
+
+# ---------------------------------------------------------------- initial states
+
+
+def check_initial(initial):
+    config = MLPConfig(2000, (300, 200), 100, "relu")
+    state = initial.initial_state(config, 0)
+    assert list(state) == [f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
+    assert [array.shape for array in state.values()] == [(300, 2000), (300,), (200, 300), (200,), (100, 200), (100,)]
+    assert {array.dtype for array in state.values()} == {np.dtype(np.float32)}
+    for activation in ("relu", "tanh", "sigmoid"):
+        weights = initial.initial_state(MLPConfig(2000, (300, 200), 100, activation), 0, np.float64)
+        for i, inputs in enumerate((2000, 300, 200)):
+            gain = 2.0 if activation == "relu" and i < 2 else 1.0
+            weight = weights[f"layers.{i}.weight"]
+            # the variance of n normal draws is known to sqrt(2 / n): 5 standard deviations
+            assert abs(weight.var() * inputs / gain - 1) < 5 * math.sqrt(2 / weight.size), f"layer {i} after {activation}"
+            assert abs(weight.mean()) < 5 * weight.std() / math.sqrt(weight.size)
+            assert not weights[f"layers.{i}.bias"].any()
+    again, other = initial.initial_state(config, 0, np.float64), initial.initial_state(config, 1)
+    assert all(np.array_equal(array.astype(np.float32), state[name]) for name, array in again.items()), "float32 is not the float64 draw, cast"
+    assert relative(other["layers.0.weight"], state["layers.0.weight"]) > 1
+    raises(ValueError, "pass a configuration", lambda: initial.initial_state({"inputs": 3}, 0))

@@ -1,0 +1,169 @@
+"""The tests tested: every small error in the NumPy core is found by the checks that the core itself passes.
+
+Mutants are made systematically from the syntax tree (`tests/mutation.py`): flipped signs, `*` for `/`, forgotten terms and factors, a missing mean,
+wrong axes, transposed operands, `>=` for `>`, `=` for `+=`, deleted statements, constants one off, forgotten keywords, gradients in the wrong order.
+A mutant that no check can find is listed under EQUIVALENT with the reason why it computes the same; an entry that is not needed fails."""
+
+import importlib
+import inspect
+import warnings
+
+import numpy as np
+import pytest
+
+from tests.mutation import build, replaced, survives, syntax_mutants
+from tests.numpy import cases, models
+
+SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
+
+
+def check_functional(f, operation=None):
+    """Everything that `tests/numpy/test_functional.py` asks, on a few shapes; of one operation first, then of those built on it."""
+    mine = [operation] if operation in cases.EXTREME_CALLS else list(cases.EXTREME_CALLS)
+    for case in cases.CASES:
+        if case.operation in mine:
+            for lead, width in SHAPES:
+                for check in (cases.check_value, cases.check_case_gradient, cases.check_manners):
+                    check(f, case, np.random.default_rng(0), lead, width)
+    for name in mine:
+        cases.check_extremes(f, name)
+    for name, message, call in cases.REFUSED:
+        if name in mine:
+            models.raises(ValueError, message, lambda call=call: call(f))
+    cases.exact_values(f)
+    cases.check_targets_of_another_dtype(f)
+
+
+def check_optim(optim, _=None):
+    models.check_clip(optim)
+    models.check_optimizer_refusals(optim)
+    for kind, options in models.OPTIMIZERS:
+        models.check_optimizer(optim, kind, options, steps=3)
+    models.check_buffer(optim)
+
+
+def check_layers(layers, _=None):
+    models.check_linear_layer(layers)
+    models.check_shared_layer(layers)
+
+
+def check_mlp(mlp, _=None):
+    models.check_mlp(mlp)
+    models.check_mlp_dropout(mlp)
+
+
+def check_initial(initial, _=None):
+    models.check_initial(initial)
+
+
+MODULES = {
+    "dlcourse.numpy.functional": check_functional,
+    "dlcourse.numpy.optim": check_optim,
+    "dlcourse.numpy.layers": check_layers,
+    "dlcourse.numpy.mlp": check_mlp,
+    "dlcourse.initial": check_initial,
+}
+
+ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
+SAME_ZIP = "strict=False is zip's default; sizes and sizes[1:] differ in length on purpose"
+ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
+EQUIVALENT = {
+    ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
+    ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True (number 2)"): ADDS_ZERO,
+    ("dlcourse.numpy.functional", "cross_entropy", "labels if count == len(labels) else labels[kept] -> labels if False else labels[kept]"): (
+        "labels[kept] is a copy of labels when all are kept"
+    ),
+    ("dlcourse.numpy.functional", "cross_entropy", "if count < len(labels) -> if True"): "sets no row to zero when all are kept",
+    ("dlcourse.numpy.functional", "cross_entropy", "count < len(labels) -> count <= len(labels)"): "sets no row to zero when all are kept",
+    ("dlcourse.numpy.functional", "cross_entropy", "0 -> -1 (number 2)"): "the class picked for an ignored row is never used; -1 is the last class",
+    ("dlcourse.numpy.functional", "binary_cross_entropy", "targets.astype(logits.dtype, copy=False) -> targets.astype(logits.dtype)"): "a copy more",
+    ("dlcourse.numpy.functional", "binary_cross_entropy", "False -> True"): "a copy more",
+    ("dlcourse.numpy.functional", "_sigmoid", "x >= 0 -> x > 0"): "at x = 0 both branches are 1 / 2",
+    ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
+    ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> -1 (number 4)"): "the dtype of any parameter: they have one dtype",
+    ("dlcourse.numpy.optim", "Optimizer.__init__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.optim", "Optimizer.__init__", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.optim", "Optimizer.load_state", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.optim", "SGD.step", "if self.weight_decay -> if True"): ADDS_ZERO,
+    ("dlcourse.numpy.optim", "Adam.step", "if self.weight_decay -> if True"): "multiplies by 1.0",
+    ("dlcourse.numpy.optim", "clip_gradients", "norm > max_norm -> norm >= max_norm"): "where they are equal the factor is 1.0",
+    ("dlcourse.numpy.mlp", "MLP.__init__", "zip(config.sizes, config.sizes[1:], strict=False) -> zip(config.sizes, config.sizes[1:])"): SAME_ZIP,
+    ("dlcourse.numpy.mlp", "MLP.__call__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.initial", "_", "zip(config.sizes, config.sizes[1:], strict=False) -> zip(config.sizes, config.sizes[1:])"): SAME_ZIP,
+}
+
+# Errors that articles and students make, by name: each text must stand in the source exactly once.
+FAMOUS = [
+    ("dlcourse.numpy.functional", "softmax over the batch", "y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
+    ("dlcourse.numpy.functional", "softmax that overflows", "    y = x - x.max(axis=-1, keepdims=True)\n    np.exp(y, out=y)", "    y = np.exp(x)"),
+    ("dlcourse.numpy.functional", "softmax taken as element-wise", "dy: y * (dy - (dy * y).sum(axis=-1, keepdims=True))", "dy: dy * y * (1 - y)"),
+    ("dlcourse.numpy.functional", "cross-entropy summed, not averaged", "dz *= dloss / count", "dz *= dloss"),
+    ("dlcourse.numpy.functional", "mean over ignored targets too", "where=kept) / count", "where=kept) / len(labels)"),
+    ("dlcourse.numpy.functional", "smoothing spread over the other classes", "dz -= label_smoothing / classes", "dz -= label_smoothing / (classes - 1)"),
+    ("dlcourse.numpy.functional", "mse without its 2", "(2.0 * dloss / y.size)", "(dloss / y.size)"),
+    ("dlcourse.numpy.functional", "mse over the batch only", "(2.0 * dloss / y.size)", "(2.0 * dloss / len(y))"),
+    ("dlcourse.numpy.functional", "derivative of the sigmoid at y", "dy: dy * y * (1 - y)\n", "dy: dy * _sigmoid(y) * (1 - _sigmoid(y))\n"),
+    ("dlcourse.numpy.functional", "weight gradient transposed", "dy_rows.T @ rows", "rows.T @ dy_rows"),
+    ("dlcourse.numpy.functional", "bias gradient averaged", "dy_rows.sum(axis=0)", "dy_rows.mean(axis=0)"),
+    ("dlcourse.numpy.functional", "ReLU's gradient 1 at zero", "dy: dy * (y > 0)", "dy: dy * (y >= 0)"),
+    ("dlcourse.numpy.functional", "dropout not scaled", "scale *= 1.0 / (1.0 - p)", "scale *= 1.0"),
+    ("dlcourse.numpy.functional", "dropout keeps with p", "dtype=np.float32) >= p", "dtype=np.float32) < p"),
+    ("dlcourse.numpy.functional", "dropout's backward without the mask", "return x * scale, lambda dy: dy * scale", "return x * scale, lambda dy: dy"),
+    ("dlcourse.numpy.functional", "NumPy scalar that makes float64", "scale *= 1.0 / (1.0 - p)", "scale = scale * np.float64(1.0 / (1.0 - p))"),
+    ("dlcourse.numpy.optim", "Adam without bias correction", "update *= lr * correction / (1.0 - beta1**self.steps)", "update *= lr * correction"),
+    ("dlcourse.numpy.optim", "eps inside the root's correction forgotten", "update += self.eps * correction", "update += self.eps"),
+    ("dlcourse.numpy.optim", "Adam that counts from 0", "correction = math.sqrt(1.0 - beta2**self.steps)", "correction = math.sqrt(1.0 - beta2 ** (self.steps + 1))"),
+    ("dlcourse.numpy.optim", "AdamW coupled: decay in the gradient", "self.data[self.decayed] *= 1.0 - lr * self.weight_decay", "g[self.decayed] += self.weight_decay * self.data[self.decayed]"),
+    ("dlcourse.numpy.optim", "biases decay too", "if p.data.ndim >= 2))", "if p.data.ndim >= 1))"),
+    ("dlcourse.numpy.optim", "Nesterov as plain momentum", "g = g + self.momentum * v if self.nesterov else v", "g = v"),
+    ("dlcourse.numpy.optim", "momentum that averages", "            v += g\n", "            v += (1 - self.momentum) * g\n"),
+    ("dlcourse.numpy.optim", "ascent", "np.multiply(g, lr, out=self.scratch)\n        self.data -= self.scratch", "np.multiply(g, lr, out=self.scratch)\n        self.data += self.scratch"),
+    ("dlcourse.numpy.optim", "each tensor clipped by itself", "norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients))", "norm = max(math.sqrt(float(np.vdot(g, g))) for g in gradients)"),
+    ("dlcourse.numpy.layers", "the last use overwrites a shared weight's gradient", "self.weight.grad += dweight", "self.weight.grad[...] = dweight"),
+    ("dlcourse.numpy.layers", "the last use overwrites a shared bias's gradient", "self.bias.grad += dbias", "self.bias.grad[...] = dbias"),
+    ("dlcourse.numpy.mlp", "backward in the order of forward", "for back in reversed(backs):", "for back in backs:"),
+    ("dlcourse.numpy.mlp", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),
+    ("dlcourse.numpy.mlp", "dropout before the activation", "            a, activation_back = activation(z)\n            h, dropout_back = f.dropout(a, self.config.dropout, rng)\n", "            a, dropout_back = f.dropout(z, self.config.dropout, rng)\n            h, activation_back = activation(a)\n"),
+    ("dlcourse.numpy.mlp", "gradient of the input flat", "return dh.reshape(x.shape)", "return dh"),
+    ("dlcourse.initial", "gain 1 before a ReLU", "gain = 2.0 if", "gain = 1.0 if"),
+    ("dlcourse.initial", "gain 2 for the last layer", 'is_hidden and config.activation == "relu"', 'config.activation == "relu"'),
+    ("dlcourse.initial", "variance by the outputs", "math.sqrt(gain / inputs)", "math.sqrt(gain / outputs)"),
+    ("dlcourse.initial", "a standard deviation of gain / I", "math.sqrt(gain / inputs)", "gain / inputs"),
+    ("dlcourse.initial", "weights (I, O)", "size=(outputs, inputs)", "size=(inputs, outputs)"),
+    ("dlcourse.initial", "the same seed for all", "np.random.default_rng(seed)", "np.random.default_rng(0)"),
+]
+
+
+def run(name, source, function=None):
+    """Whether a mutant of the module survives."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        return survives(lambda: MODULES[name](build(name, source), function))
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_every_small_error_is_found(name):
+    module = importlib.import_module(name)
+    MODULES[name](module)  # the real one passes
+    mutants = syntax_mutants(inspect.getsource(module))
+    survived = {(name, function, what) for function, what, tree in mutants if run(name, tree, function)}
+    listed = {key for key in EQUIVALENT if key[0] == name}
+    assert not survived - listed, f"of {len(mutants)} mutants no check finds {sorted(survived - listed)}"
+    assert not listed - survived, f"listed as equivalent, but found or no longer made: {sorted(listed - survived)}"
+    print(f"{name}: {len(mutants)} mutants, {len(mutants) - len(survived)} killed, {len(survived)} equivalent")
+
+
+@pytest.mark.parametrize(("name", "what", "old", "new"), FAMOUS, ids=[what for _, what, _, _ in FAMOUS])
+def test_famous_error_is_found(name, what, old, new):
+    assert not run(name, replaced(importlib.import_module(name), old, new)), f"no check finds: {what}"
+
+
+def test_a_mutant_needs_a_text_that_is_there_once():
+    module = importlib.import_module("dlcourse.numpy.functional")
+    for text in ("no such text", "def "):
+        with pytest.raises(ValueError, match="times in dlcourse.numpy.functional"):
+            replaced(module, text, "")

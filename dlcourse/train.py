@@ -154,6 +154,8 @@ def _epoch(learner, batches, validation, schedule, epoch, epochs, bar):
     row = {"loss": total / len(batches.x), "lr": lr}
     if validation is not None:
         row["validation_loss"], row["accuracy"] = evaluate(learner, validation)
+        if not math.isfinite(row["validation_loss"]):
+            raise RuntimeError(_not_finite(f"the validation loss is {row['validation_loss']}", step + 1, epoch, lr))
         if bar is not None:
             bar.set_postfix_str(f"loss {row['loss']:.4f}, validation {row['validation_loss']:.4f}, accuracy {row['accuracy']:.4f}")
     return row | {"seconds": time.perf_counter() - start}

@@ -326,6 +326,13 @@ def test_weights_broken_by_the_last_step_of_an_epoch_are_not_saved(tmp_path):
     assert np.isfinite(state.load(tmp_path / train.CHECKPOINT)["model.layers.0.weight"]).all()
 
 
+def test_a_validation_loss_that_is_not_finite_stops(tmp_path):
+    who = learner()
+    who.evaluate = lambda batch: (math.inf, np.zeros((len(batch[0]), 3)))
+    with pytest.raises(RuntimeError, match="the validation loss is inf at step 6 "):
+        fit(who, folder=tmp_path)
+
+
 @pytest.mark.parametrize(
     ("options", "complaint"),
     [

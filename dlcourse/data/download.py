@@ -78,15 +78,12 @@ class Downloader:
         """Append to the part file until it is complete -> whether an earlier part was continued."""
         requests = need("requests", extra="data")
         start = self.part.stat().st_size if self.part.exists() else 0
-        if start == self.file.bytes:
-            return True
+        if start >= self.file.bytes:
+            return True  # whole or too long: its SHA-256 decides
         headers = {"Accept-Encoding": "identity"}
         if start:
             headers["Range"] = f"bytes={start}-"
         with requests.get(url, stream=True, timeout=self.timeout, headers=headers) as response:
-            if response.status_code == 416:  # the part is longer than the file
-                self.part.unlink()
-                return self._receive(url)
             if response.status_code >= 400:
                 raise Refused(f"answers {response.status_code} ({response.reason})")
             continued = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
@@ -94,11 +91,11 @@ class Downloader:
             announced = start + int(response.headers.get("Content-Length", self.file.bytes - start))
             with open(self.part, "ab" if continued else "wb") as output:
                 received = start + self._copy(response.raw, output, start)
-        if received < announced:
+        if received < announced <= self.file.bytes:
             raise Refused(f"broke off after {received:,} of {announced:,} bytes")
         if received != self.file.bytes:
             self.part.unlink()  # the mirror's own file is cut or changed: nothing to continue
-            raise Refused(f"has a file of {received:,} bytes, not {self.file.bytes:,}")
+            raise Refused(f"has a file of {announced:,} bytes, not {self.file.bytes:,}")
         return start > 0
 
     def _copy(self, raw, output, start):
@@ -113,7 +110,7 @@ class Downloader:
                     raise Refused(f"sent nothing for {self.timeout:g} seconds") from None
                 except http_error.HTTPError:
                     return count
-                if not chunk:
+                if not chunk or start + count > self.file.bytes:  # the end, or a stream that is not our file
                     return count
                 output.write(chunk)
                 if bar is not None:

@@ -86,6 +86,8 @@ class Server:
             content = content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :]
         if self.fault == "short":
             content = content[: len(content) // 2]
+        if self.fault == "long":
+            content *= 40
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.fault != "no range" else 0
         if start >= len(content):
             return request.send_error(416)

@@ -65,6 +65,17 @@ def test_a_part_that_no_longer_matches_is_dropped(mnist, files, size):
     assert fetch(mnist).read_bytes() == content
 
 
+def test_a_bad_part_and_a_bad_mirror(mnist, files, mirrors):
+    name, content = name_and_bytes(files)
+    mnist.mkdir(parents=True)
+    (mnist / f"{name}.part").write_bytes(b"x" * 10)
+    for server in mirrors:
+        server.fault = "corrupt"
+    with pytest.raises(RuntimeError, match="corrupt file"):
+        fetch(mnist)
+    assert not list(mnist.iterdir())
+
+
 def test_a_damaged_file_in_the_cache_is_replaced(mnist, files):
     name, content = name_and_bytes(files)
     mnist.mkdir(parents=True)
@@ -77,6 +88,7 @@ FAULTS = {
     "503": "answers 503",
     "corrupt": "corrupt file",
     "short": "has a file of",
+    "long": "has a file of",
     "cut": "broke off after",
     "stall": "sent nothing for 0.3 seconds",
     "trickle": "is too slow",

@@ -12,9 +12,7 @@ def close(a, b, tolerance):
 
 
 def values(call):
-    """Shapes and entries."""
-    if (sentence := shapes(call)) is not None:
-        return sentence
+    """Entries, once shapes and dtypes are right."""
     for name, answer, right in _parts(call):
         if close(answer, right, call.tolerance):
             continue

@@ -226,7 +226,7 @@ def verdict(call):
     """The sentence after FAILED, or None."""
     if call.problem is not None:
         return call.problem
-    sentence = call.case.judge(call) or (dtypes(call) if call.case.judge is values else None)
+    sentence = (shapes(call) or dtypes(call) if call.case.judge is values else None) or call.case.judge(call)
     if sentence is None and call.case.quiet and call.warned:
         return f"{call.show or 'it'} warns: {', '.join(call.warned)}"
     return sentence

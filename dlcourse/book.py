@@ -2,6 +2,7 @@
 
 import ast
 import html
+import json
 import math
 import re
 import textwrap
@@ -81,6 +82,16 @@ def significant_digits(text):
     """The number of significant digits that `text` shows: 0.0970 has 3, 12.50 has 4, 1.2e-08 has 2."""
     mantissa = re.split("[eE]", text)[0]
     return len(re.sub(r"\D", "", mantissa).lstrip("0"))
+
+
+def recorded(name):
+    """The recorded run results/<name>.json of the book: recipe, config, seeds, metrics, seconds, versions.
+
+    Raises FileNotFoundError where the book's own folder is not there, as after `pip install` of the package alone."""
+    path = PACKAGE.parent / "results" / f"{name}.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"there is no recorded run {name!r}: the results stand in the book's repository, so clone it, or train the recipe yourself")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _scalar(name, value):

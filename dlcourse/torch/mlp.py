@@ -11,7 +11,7 @@ ACTIVATIONS = {"relu": F.relu, "sigmoid": torch.sigmoid, "tanh": torch.tanh}
 
 
 class MLP(Module):
-    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_L W^T + b  (eq-mlp).
+    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_K W^T + b  (eq-mlp).
 
     x (B, ...) with the product of the trailing axes I = config.inputs -> logits (B, O).
     Dropout acts after every hidden activation while the model is in training mode."""

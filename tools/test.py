@@ -16,6 +16,7 @@ import xml.etree.ElementTree
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.browser import site
 from tools import environment
 
 EXTRAS = ("book", "notebook", "test", "torch", "mlx")
@@ -23,7 +24,6 @@ ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
 REPORTS = BUILD / "test"
 COVERAGE_BAR = 95.0  # per cent of the lines of dlcourse
-BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome", "msedge")
 MEASURED = ("ledger.json", "parity.json", "checks.json")
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "180", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
 TWO_WORKERS = ["-n", "2", "--dist", "loadfile"]  # the default distribution of xdist breaks notebooks
@@ -134,23 +134,9 @@ def missing():
                 absent[name] = (
                     f"{environment.TITLES[name]} is not installed, so what needs it is left out: get it with  {environment.cure(name)}"
                 )
-    if find_browser() is None:
+    if site.find_browser() is None:
         absent["browser"] = f"No Chromium or Chrome was found, so the browser tests are left out: get it with  {browser_cure()}"
     return absent
-
-
-def find_browser():
-    """The system's Chromium or a relative of it; DLCOURSE_BROWSER names another."""
-    named = os.environ.get("DLCOURSE_BROWSER")
-    found = [named] if named and Path(named).exists() else [path for path in map(shutil.which, BROWSERS) if path]
-    folders = ("/Applications", os.environ.get("PROGRAMFILES", ""), os.environ.get("PROGRAMFILES(X86)", ""))
-    places = (
-        "Google Chrome.app/Contents/MacOS/Google Chrome",
-        "Chromium.app/Contents/MacOS/Chromium",
-        "Google/Chrome/Application/chrome.exe",
-    )
-    found += [str(path) for folder in folders if folder for place in places if (path := Path(folder, place)).exists()]
-    return found[0] if found else None
 
 
 def browser_cure():

@@ -236,7 +236,8 @@ def check_manners(f, case, rng, lead, width):
     before = [np.copy(x) for x in (*arguments, *constants) if isinstance(x, np.ndarray)]
     y, backward = case.call(f, arguments, constants)
     assert y.dtype == np.float32, f"{case}: float32 gave {y.dtype}"
-    assert_close(f"{case} in float32", y, case.oracle(tuple(x.astype(np.float64) for x in arguments), constants), 1e-5)
+    difference = np.abs(y - case.oracle(tuple(x.astype(np.float64) for x in arguments), constants)).max()
+    assert difference <= 1e-5 * max(1.0, np.abs(y).max()), f"{case} in float32 is off by {difference:.1e}"  # a loss near 0 keeps the rounding of the logits
     u = 0.5 if np.ndim(y) == 0 else rng.normal(size=y.shape).astype(np.float32)
     upstream, kept = np.copy(u), np.copy(y)
     first, second = as_tuple(backward(u)), as_tuple(backward(u))
@@ -316,7 +317,7 @@ def exact_values(f):
 
 
 REFUSED = [
-    ("linea", "must end in I = 4", lambda f: f.linear(np.zeros((2, 3)), np.zeros((5, 4)), np.zeros(5))),
+    ("linear", "must end in I = 4", lambda f: f.linear(np.zeros((2, 3)), np.zeros((5, 4)), np.zeros(5))),
     ("dropout", "dropout probability is 1.0", lambda f: f.dropout(np.zeros(2), 1.0, np.random.default_rng(0))),
     ("dropout", "dropout probability is -0.1", lambda f: f.dropout(np.zeros(2), -0.1, None)),
     ("dropout", "dropout probability is nan", lambda f: f.dropout(np.zeros(2), math.nan, None)),

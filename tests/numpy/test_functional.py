@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcourse.errors import need
 from dlcourse.numpy import functional as f
-from tests.backends.frameworks import require
 from tests.gradients import as_tuple, assert_close, relative
 from tests.numpy import cases, models
 from tests.numpy.cases import CASES
@@ -49,9 +49,7 @@ def test_manners(case, lead, width, seed):
 @each_case
 @pytest.mark.parametrize("shape", [((), 4), ((1,), 5), ((7,), 10), ((2, 3), 6), ((64,), 1)], ids=str)
 def test_equals_pytorch(case, shape, rng):
-    require("torch")
-    import torch
-
+    torch = need("torch", extra="torch")
     arguments, constants = case.draw(rng, *shape)
     y, backward = case.call(f, arguments, constants)
     tensors = [torch.from_numpy(x.copy()).requires_grad_() for x in arguments]

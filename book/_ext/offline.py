@@ -55,7 +55,7 @@ def remove_stale_pages(app, exception):
     """An incremental build leaves the page of a removed document behind, and search engines and readers find it."""
     if exception is not None or app.builder.name != "html":
         return
-    extra = {"genindex", "py-modindex", "search", "index"}
+    extra = {"genindex", "search", "index"}
     for page in Path(app.outdir).rglob("*.html"):
         name = page.relative_to(app.outdir).with_suffix("").as_posix()
         if name not in app.env.found_docs and name not in extra and not name.startswith("_static/"):

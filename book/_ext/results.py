@@ -12,7 +12,7 @@ from docutils.statemachine import StringList
 from package import BACKENDS
 from sphinx.util.docutils import SphinxDirective
 
-HEAD = ("backend", "seeds", "test accuracy", "test loss", "seconds a seed", "made with")
+HEAD = ("backend", "seeds", "test accuracy", "test loss", "seconds a seed")
 
 
 def summary(values, digits):
@@ -22,25 +22,27 @@ def summary(values, digits):
 
 
 def row(run):
-    machine, versions = run["machine"], run["versions"]
-    made_with = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "dlcourse")
     return (
         f"{BACKENDS[run['backend']]}, {run['device']}",
         ", ".join(str(seed) for seed in run["seeds"]),
         summary(run["metrics"]["test_accuracy"], 4),
         summary(run["metrics"]["test_loss"], 4),
         summary(run["seconds"], 1),
-        f"{made_with}; {machine['system']} {machine['processor']}, threads: {machine['threads']}",
     )
+
+
+def versions(run):
+    machine = run["machine"]
+    names = ", ".join(f"{name} {version}" for name, version in run["versions"].items() if name != "dlcourse")
+    return f"{BACKENDS[run['backend']]}: {names}; {machine['system']} {machine['processor']}, threads: {machine['threads']}"
 
 
 def description(run):
     settings, data = run["settings"], run["data"]
-    parts = [f"data set `{data['name']}` ({data['source']}): {data['train']:,} examples to train, {data['validation']:,} to validate, {data['test']:,} to test"]
-    parts.append("network " + ", ".join(f"`{name}={value}`" for name, value in run["config"].items()))
+    yield f"- Data: {data['source']} (`{data['name']}`): {data['train']:,} examples to train, {data['validation']:,} to validate, {data['test']:,} to test"
+    yield "- Network: " + ", ".join(f"`{name}={value}`" for name, value in run["config"].items())
     names = ("loss", "optimizer", "epochs", "batch_size", "schedule", "clip", "patience")
-    parts.append("training " + ", ".join(f"`{name}={settings[name]}`" for name in names if settings.get(name) is not None))
-    return "; ".join(parts) + "."
+    yield "- Training: " + ", ".join(f"`{name}={settings[name]}`" for name in names if settings.get(name) is not None)
 
 
 def tables(root, wanted):
@@ -49,16 +51,19 @@ def tables(root, wanted):
     for path in sorted(Path(root, "results").glob("*.json")):
         try:
             run = json.loads(path.read_text(encoding="utf-8"))
+            if "recipe" not in run:  # the ledger and the benchmarks lie in the same folder
+                continue
             if wanted in (None, run["recipe"]):
-                runs.setdefault(run["recipe"], []).append((run, row(run), description(run)))
+                runs.setdefault(run["recipe"], []).append((run, row(run), versions(run), list(description(run))))
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"results/{path.name} is not a recorded run ({error!r}): write it with `python -m dlcourse train ... --record`") from error
     for recipe, found in runs.items():
         found.sort(key=lambda item: list(BACKENDS).index(item[0]["backend"]))
-        lines = [found[0][2], ""]
+        lines = [*found[0][3], ""]
         lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
-        lines += ["| " + " | ".join(cells) + " |" for _, cells, _ in found]
+        lines += ["| " + " | ".join(cells) + " |" for _, cells, _, _ in found]
         lines += ["", f"Run it: `python -m dlcourse train {recipe} --backend {found[0][0]['backend']}`", ""]
+        lines += ["Made with " + "; ".join(made_with for _, _, made_with, _ in found) + ".", ""]
         yield recipe, found[0][0]["title"], lines
 
 

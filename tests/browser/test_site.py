@@ -1,0 +1,288 @@
+"""Every page of the built book, in a browser."""
+
+import re
+from html.parser import HTMLParser
+from urllib.parse import unquote, urldefrag, urljoin, urlparse
+
+import pytest
+
+from tests.browser import site
+
+pytestmark = pytest.mark.browser
+MAIN = ("book/intro.html", "book/setup.html", "book/notation.html", "book/glossary.html", "book/results.html", "book/ledger.html", "book/api/numpy.html")
+
+
+@pytest.fixture(scope="session")
+def visits(browser, built, home):
+    """Every page twice: wide and light, narrow and dark."""
+    found = {}
+    for width, theme in ((1400, "light"), (400, "dark")):
+        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=theme)
+        context.set_default_timeout(30_000)
+        for name in site.pages(built):
+            if name != "index.html":
+                found[name, width, theme] = site.look(context, home, name)
+        context.close()
+    return found
+
+
+def faults(visits, kind):
+    return [f"{width} {theme} {fault}" for (_, width, theme), visit in visits.items() for fault in getattr(visit, kind)]
+
+
+def test_pages_load_without_errors(visits):
+    assert len(visits) >= 20
+    assert faults(visits, "errors") == []
+
+
+def test_no_request_leaves_the_site(visits):
+    assert faults(visits, "foreign") == []
+
+
+def test_formulas_are_typeset(visits):
+    assert sum(visit.formula_count for visit in visits.values()) >= 20
+    assert faults(visits, "formulas") == []
+
+
+def test_nothing_is_wider_than_the_window(visits):
+    assert faults(visits, "overflow") == []
+
+
+def test_figures_can_be_read(visits):
+    assert visits["book/intro.html", 400, "dark"].figure_count >= 1
+    assert faults(visits, "figures") == []
+
+
+def test_dark_mode_follows_the_system(visits):
+    assert all(visit.dark == (theme == "dark") for (_, _, theme), visit in visits.items())
+
+
+def test_pages_are_small(built):
+    """Below 1 MB of own content a page: the HTML and the pictures that it shows."""
+    for name in site.pages(built):
+        text = (built / name).read_text(encoding="utf-8")
+        pictures = {(built / name).parent / unquote(p) for p in re.findall(r'<img[^>]*src="([^":]+)"', text)}
+        size = len(text.encode()) + sum(p.stat().st_size for p in pictures if p.exists())
+        assert size < 1_000_000, f"{name} holds {size} bytes"
+
+
+# ---------------------------------------------------------------- links
+
+
+class Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.ids, self.links, self.loads = set(), [], []
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.ids |= {attributes[key] for key in ("id", "name") if attributes.get(key)}
+        if tag == "a" and attributes.get("href"):
+            self.links.append(attributes["href"])
+        if tag in ("script", "img", "iframe") and attributes.get("src"):
+            self.loads.append(attributes["src"])
+        if tag == "link" and attributes.get("href") and attributes.get("rel") not in ("canonical",):
+            self.loads.append(attributes["href"])
+
+
+@pytest.fixture(scope="session")
+def parsed(built):
+    found = {}
+    for name in site.pages(built):
+        found[name] = Links()
+        found[name].feed((built / name).read_text(encoding="utf-8"))
+    return found
+
+
+def test_links_inside_the_site_lead_somewhere(built, parsed):
+    dead = []
+    for name, page in parsed.items():
+        for link in page.links:
+            address, fragment = urldefrag(urljoin(name, link))
+            if urlparse(address).scheme or link.startswith("//"):
+                continue
+            target = unquote(address)
+            if not (built / target).exists():
+                dead.append(f"{name}: {link}")
+            elif fragment and target in parsed and unquote(fragment) not in parsed[target].ids and fragment != "":
+                dead.append(f"{name}: {link}")
+    assert dead == []
+
+
+def test_pages_name_no_foreign_script_style_or_picture(parsed):
+    assert [f"{name}: {link}" for name, page in parsed.items() for link in page.loads if re.match(r"(https?:)?//", link)] == []
+    assert [name for name in parsed if re.search(r"unpkg|jsdelivr|cdnjs|googleapis", (site.SITE / name).read_text(encoding="utf-8"))] == []
+
+
+# ---------------------------------------------------------------- source tabs
+
+
+def shown(page):
+    """For each set of tabs: the names of the tabs whose panel is visible."""
+    return page.eval_on_selector_all(
+        ".source-code .sd-tab-set",
+        "sets => sets.map(s => [...s.querySelectorAll('.sd-tab-content')].filter(c => c.offsetParent).map(c => c.previousElementSibling.textContent.trim()))",
+    )
+
+
+def test_a_chosen_backend_holds_on_every_page(page, home):
+    page.goto(f"{home}/book/intro.html")
+    assert shown(page) == [["NumPy"]]
+    page.get_by_text("PyTorch", exact=True).locator("visible=true").first.click()
+    page.wait_for_function("() => [...document.querySelectorAll('.sd-tab-content')].some(c => c.offsetParent && /nn\\.Module/.test(c.textContent))")
+    assert shown(page) == [["PyTorch"]]
+    page.goto(f"{home}/book/api/index.html")
+    page.wait_for_function("() => document.querySelector('.sd-tab-set input:checked + label').textContent.trim() == 'PyTorch'")
+    assert shown(page) == [["PyTorch"]]
+    for chapter in site.chapters():
+        page.goto(f"{home}/{chapter}")
+        site.settle(page)
+        sets = page.eval_on_selector_all(
+            ".sd-tab-set", "sets => sets.map(s => [[...s.querySelectorAll('label')].map(l => l.textContent.trim()), s.querySelector('input:checked + label').textContent.trim()])"
+        )
+        assert all(chosen == "PyTorch" for names, chosen in sets if "PyTorch" in names), chapter
+
+
+def test_tabs_show_the_file_of_the_package(page, home):
+    page.goto(f"{home}/book/intro.html")
+    text = page.locator(".source-code .sd-tab-content").first.locator("pre").text_content()
+    source = (site.ROOT / "dlcourse" / "numpy" / "mlp.py").read_text(encoding="utf-8")
+    assert text.strip() in source
+    assert text.strip().startswith("class MLP")
+
+
+# ---------------------------------------------------------------- solutions
+
+
+def solution_pages(built):
+    return [name for name in site.chapters(built) if "solution" in (built / name).read_text(encoding="utf-8")]
+
+
+def test_solutions_open_and_close(page, built, home):
+    names = solution_pages(built)
+    assert names, "no chapter has a solution"
+    for name in names:
+        page.goto(f"{home}/{name}")
+        site.settle(page)
+        solutions = page.locator("div.solution.dropdown")
+        assert solutions.count() >= 1
+        assert page.locator("div.solution:not(.dropdown)").count() == 0, f"{name} has a solution that is always open"
+        for solution in (solutions.nth(i) for i in range(solutions.count())):
+            content, button = solution.locator("section").first, solution.locator("button.toggle-button")
+            assert not content.is_visible()
+            button.focus()
+            page.keyboard.press("Enter")
+            content.wait_for(state="visible")
+            button.click()
+            content.wait_for(state="hidden")
+
+
+# ---------------------------------------------------------------- search
+
+
+def search(page, home, words):
+    page.goto(f"{home}/search.html?q={words}")
+    page.wait_for_selector("#search-results ul.search li a", timeout=10_000)
+    page.wait_for_function("() => /finished/i.test(document.querySelector('#search-results').textContent)")
+    return page.eval_on_selector_all("#search-results ul.search li a", "links => links.map(a => a.getAttribute('href'))")
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("backpropagation", "glossary.html"),
+        ("linear", "api/numpy.html#dlcourse.numpy.functional.linear"),
+        ("MLPConfig", "api/common.html#dlcourse.config.MLPConfig"),
+        ("反向传播", "glossary.html"),
+    ],
+)
+def test_search_finds(page, home, words, expected):
+    links = search(page, home, words)
+    assert any(expected in link for link in links), links
+
+
+# ---------------------------------------------------------------- accessibility
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_no_serious_accessibility_fault(browser, built, home, theme):
+    from axe_core_python.sync_playwright import Axe
+
+    axe, found = Axe(), []
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=theme)
+    page = context.new_page()
+    for name in [name for name in (*MAIN, *site.chapters(built)) if (built / name).exists()]:
+        page.goto(f"{home}/{name}")
+        site.settle(page)
+        # Only what the page asserts matters here; MathJax's hidden MathML is for screen readers and is not judged by colour.
+        result = axe.run(page, context={"exclude": [["mjx-assistive-mml"]]}, options={"resultTypes": ["violations"]})
+        for violation in result["violations"]:
+            if violation["impact"] in ("serious", "critical"):
+                nodes = [node["html"][:160] for node in violation["nodes"][:3]]
+                found.append(f"{name}: {violation['id']} ({violation['impact']}, {len(violation['nodes'])} times): {nodes}")
+    context.close()
+    assert found == []
+
+
+# ---------------------------------------------------------------- from a file
+
+
+def test_pages_work_from_a_file(browser, built):
+    home = built.as_uri()
+    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme="light")
+    visits = [site.look(context, home, name) for name in (*MAIN, *site.chapters(built)) if (built / name).exists()]
+    assert [fault for visit in visits for fault in visit.faults] == []
+    assert sum(visit.formula_count for visit in visits) >= 10
+    page, visit = context.new_page(), site.Visit("search.html")
+    site.watch(page, visit, home)
+    page.goto(f"{home}/index.html")
+    page.wait_for_url(re.compile("book/intro.html$"))
+    assert any("glossary.html" in link for link in search(page, home, "backpropagation"))
+    assert visit.faults == []
+    context.close()
+
+
+# ---------------------------------------------------------------- launch buttons
+
+
+def test_launch_buttons_name_committed_notebooks(built, parsed):
+    for name in site.chapters(built):
+        notebook = name.removesuffix(".html") + ".ipynb"
+        assert (site.ROOT / notebook).exists()
+        colab = [link for link in parsed[name].links if link.startswith("https://colab.research.google.com/github/")]
+        binder = [link for link in parsed[name].links if link.startswith("https://mybinder.org/v2/gh/")]
+        assert colab and all(link.endswith(f"/blob/main/{notebook}") for link in colab), f"{name}: {colab}"
+        assert binder and all(notebook in unquote(link) for link in binder), f"{name}: {binder}"
+    assert (site.ROOT / "environment.yml").exists(), "Binder reads environment.yml"
+
+
+# ---------------------------------------------------------------- these tests can fail
+
+BROKEN = """<!doctype html><html lang="en" data-theme="dark"><title>broken</title><body style="background:#111"><article>
+<p>raw $x_i$ formula</p><span class="math">\\(y\\)</span><img src="missing.png" alt="missing.png"><img src="good.svg" width="40" alt="small">
+<div style="width:3000px;height:9px">wide</div><script src="https://example.invalid/foreign.js"></script><script>console.error("loud"); throw Error("thrown")</script>
+</article></body></html>"""
+
+
+def test_a_broken_page_is_seen(browser, tmp_path):
+    (tmp_path / "broken.html").write_text(BROKEN, encoding="utf-8")
+    (tmp_path / "good.svg").write_text('<svg xmlns="http://www.w3.org/2000/svg" width="40" height="40"/>', encoding="utf-8")
+    context = browser.new_context(viewport={"width": 400, "height": 900})
+    with site.serve(tmp_path) as home:
+        visit = site.look(context, home, "broken.html")
+    context.close()
+    text = "\n".join(visit.faults)
+    for fault in (
+        "console: loud",
+        "script: thrown",
+        "404 for",
+        "asks for https://example.invalid/foreign.js",
+        "raw formula",
+        "not typeset",
+        "wide in a window of 400",
+        "no alternative text",
+        "not loaded: missing.png",
+        "40 pixels wide",
+        "dark ground",
+    ):
+        assert fault in text, fault

@@ -90,7 +90,9 @@ def recorded(name):
     Raises FileNotFoundError where the book's own folder is not there, as after `pip install` of the package alone."""
     path = PACKAGE.parent / "results" / f"{name}.json"
     if not path.is_file():
-        raise FileNotFoundError(f"there is no recorded run {name!r}: the results stand in the book's repository, so clone it, or train the recipe yourself")
+        raise FileNotFoundError(
+            f"there is no recorded run {name!r}: the results stand in the book's repository, so clone it, or train the recipe yourself"
+        )
     return json.loads(path.read_text(encoding="utf-8"))
 
 

@@ -191,3 +191,17 @@ def test_importing_and_reading_source_needs_numpy_only():
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# ---------------------------------------------------------------- recorded runs
+
+
+def test_recorded_run():
+    run = book.recorded("mlp-digits-numpy")
+    assert run["recipe"] == "mlp-digits"
+    assert run["backend"] == "numpy"
+
+
+def test_recorded_run_that_is_not_there():
+    with pytest.raises(FileNotFoundError, match="no recorded run 'mlp-moon'"):
+        book.recorded("mlp-moon")

@@ -476,7 +476,10 @@ cross_entropy.diagnoses += [
     ),
     Diagnosis(
         "p of the right class rounds to 0, and log(0) is -inf. Compute log p directly, z - max - log(sum(exp(z - max))); eq-log-softmax.",
-        (_quietly(_with(cross_entropy, loss=lambda z, y: -np.log(_picked(_softmax(z), y)).mean())),),
+        (
+            _quietly(_with(cross_entropy, loss=lambda z, y: -np.log(_picked(_softmax(z), y)).mean())),
+            _quietly(_with(cross_entropy, loss=lambda z, y: -(_onehot(y, z.shape[1]) * np.log(_softmax(z))).sum(axis=1).mean())),
+        ),
     ),
     Diagnosis(
         "log(p + eps) hides that p rounds to 0, and caps the loss. Compute log p directly, z - max - "
@@ -584,6 +587,12 @@ def _network(rng, n=5, i=4, h=6, v=3):
     return rng.normal(size=(n, i)), rng.integers(0, v, size=n), *parameters
 
 
+def _unit_at_zero(rng):
+    x, labels, W1, b1, W2, b2 = _network(rng)
+    W1[0], b1[0] = 0, 0
+    return x, labels, W1, b1, W2, b2
+
+
 def _network_loss(x, labels, W1, b1, W2, b2):
     return _mean_loss(np.maximum(x @ W1.T + b1, 0) @ W2.T + b2, labels)
 
@@ -630,6 +639,7 @@ def _by_hand(
         Case("finite differences", _network, right=_numeric_network, tolerance=1e-6),
         Case("batch of one", lambda rng: _network(rng, n=1)),
         Case("all widths equal", lambda rng: _network(rng, n=4, i=4, h=4, v=4)),
+        Case("a hidden unit at zero", _unit_at_zero),
     ],
     diagnoses=[
         Diagnosis(
@@ -667,10 +677,18 @@ def _by_hand(
             "relu is forgotten in the forward pass, so the hidden values are wrong already.",
             (_by_hand(hidden=lambda z1: z1), _by_hand(hidden=lambda z1: z1, mask=lambda z1, dh, x: 1)),
         ),
+        Diagnosis(
+            "the forward pass multiplies by W1. Weights are (O, I) and examples are rows: z1 = x W1^T + b1; eq-linear.",
+            (_by_hand(start=lambda x, W1, b1: x @ W1 + b1),),
+        ),
         Diagnosis("b1 is forgotten in the forward pass.", (_by_hand(start=lambda x, W1, b1: x @ W1.T),)),
         Diagnosis(
             "the mask of relu is forgotten: the gradient passes only where the hidden value z1 was above 0; eq-relu-vjp.",
             (_by_hand(mask=lambda z1, dh, x: 1),),
+        ),
+        Diagnosis(
+            "the mask lets the gradient pass where z1 = 0. The convention for relu at 0 is the gradient 0: z1 > 0.",
+            (_by_hand(mask=lambda z1, dh, x: z1 >= 0),),
         ),
         Diagnosis(
             "the mask of relu comes from the gradient. It comes from the forward pass: z1 > 0.",
@@ -791,7 +809,6 @@ def _almost_back(f, x, h):
         Case("one entry", _at(1), tolerance=1e-6),
         Case("two axes", _at(2, 3), tolerance=1e-6),
         Case("another h", lambda rng: (cubes, rng.uniform(0.5, 1.5, size=3), 0.5), tolerance=1e-6),
-        Case("empty", _at(0)),
     ],
     diagnoses=[
         Diagnosis(
@@ -866,6 +883,10 @@ def _count(inputs, hidden, outputs, weights=lambda i, o: i * o, biases=lambda i,
             (lambda i, h, o: _count(i, h, o, biases=lambda i, o: i),),
         ),
         Diagnosis("the inputs got biases, too. They are data: nothing is added to them.", (lambda i, h, o: i + _count(i, h, o),)),
+        Diagnosis(
+            "written for exactly two hidden layers. Go through all pairs of neighbours in (inputs, *hidden, outputs), however many there are.",
+            (lambda i, h, o: _count(i, (h[0], h[1]), o),),
+        ),
         Diagnosis(
             "these are the units. Parameters sit on the connections: I O for each pair of neighbouring layers, and a bias for each output.",
             (lambda i, h, o: i + sum(h) + o, lambda i, h, o: sum(h) + o),

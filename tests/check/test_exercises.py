@@ -1,16 +1,28 @@
 """Every check is proven: right answers pass, every wrong one fails with its own diagnosis, a stub passes nothing."""
 
 import functools
+import inspect
 import json
+import warnings
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dlcourse import check
+from tests.check import numpy_answers
 from tests.check.solutions import mlx_solutions, numpy_solutions, torch_solutions
+from tests.mutation import build, syntax_mutants
 
 NAMES = list(check.EXERCISES)
+EQUIVALENT = {  # small changes that change nothing
+    ("mlp_backward", "zip(x, labels, strict=True) -> zip(x, labels)"),
+    ("mlp_backward", "zip(gradients, pieces, strict=True) -> zip(gradients, pieces)"),
+    ("mlp_backward", "True -> False"),
+    ("mlp_backward", "True -> False (number 2)"),
+    ("mlp_backward", "z1 > 0 -> z1 >= 0 (number 2)"),  # z1 * (z1 >= 0) is relu, too
+    ("mlp_backward", "z1 > 0 -> z1 >= 0 (number 3)"),
+}
 
 
 @functools.cache
@@ -94,6 +106,17 @@ def test_mlx_solution_passes(name):
     result = check.EXERCISES[name].examine(mlx_solutions()[name])
     assert result.passed, result.lines
     assert result.lines[-1].endswith("cases ok (mlx)")
+
+
+def test_every_small_error_in_a_right_answer_is_found():
+    mutants = syntax_mutants(inspect.getsource(numpy_answers))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        survivors = {
+            (name, what) for name, what, tree in mutants if check.EXERCISES[name].examine(getattr(build("mutant", tree), name)).passed
+        }
+    assert {name for name, _, _ in mutants} == set(NAMES)
+    assert survivors == EQUIVALENT
 
 
 def wrong_answers(framework):

@@ -170,8 +170,10 @@ def run(recipe, backend="numpy", device="auto", seed=0, dataset=None, folder=Non
     for name in ("validation", "test"):
         metrics[f"{name}_loss"], metrics[f"{name}_accuracy"] = train.evaluate(learner, getattr(dataset, name))
     if folder is not None:
-        about = {"recipe": recipe.name, "model": type(learner.model).__name__, "config": json.dumps(asdict(recipe.config))}
-        state.save(Path(folder) / "model.safetensors", learner.model.state(), about)
+        about = json.dumps({"recipe": recipe.name, "model": type(learner.model).__name__, "config": asdict(recipe.config)})
+        state.save(
+            Path(folder) / "model.safetensors", learner.model.state(), {"about": about}
+        )  # one key: safetensors does not keep their order
     return Run(learner, history, metrics, sum(history.seconds))
 
 

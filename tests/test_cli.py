@@ -143,6 +143,19 @@ def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, tmp_path):
     assert run(capsys, "train", "mlp-digits", "--epochs", 3, "--out", tmp_path, "--resume")[0] == 0
 
 
+def test_a_killed_process_can_be_resumed(capsys, tmp_path):
+    arguments = ["train", "mlp-digits", "--epochs", "40", "--out"]
+    command = [sys.executable, "-m", "dlcourse", *arguments, str(tmp_path / "killed")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": str(ROOT)}) as process:
+        next(line for line in process.stdout if line.startswith("epoch 3"))
+        process.kill()
+    assert not (tmp_path / "killed" / "results.json").exists()
+    assert run(capsys, *arguments, tmp_path / "killed", "--resume")[0] == 0
+    assert run(capsys, *arguments, tmp_path / "whole")[0] == 0
+    killed, whole = ((tmp_path / name / "model.safetensors").read_bytes() for name in ("killed", "whole"))
+    assert killed == whole
+
+
 def test_unexpected_errors_keep_their_traceback(monkeypatch):
     monkeypatch.setattr(recipes, "get", lambda name: {}[name])
     with pytest.raises(KeyError):

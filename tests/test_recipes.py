@@ -81,9 +81,9 @@ def test_run_writes_checkpoint_and_weights(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == [train.CHECKPOINT, "model.safetensors"]
     loaded = state.load(tmp_path / "model.safetensors")
     state.compare(loaded, one.learner.model.state()).check(0)
-    about = state.load_metadata(tmp_path / "model.safetensors")
+    about = json.loads(state.load_metadata(tmp_path / "model.safetensors")["about"])
     assert about["recipe"] == "mlp-digits"
-    assert json.loads(about["config"])["inputs"] == 64
+    assert about["config"]["inputs"] == 64
     again = recipes.run(recipe, folder=tmp_path, resume=True, progress=False)
     assert again.metrics == one.metrics
     assert again.seconds == one.seconds

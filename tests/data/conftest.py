@@ -87,7 +87,7 @@ class Server:
         if self.fault == "short":
             content = content[: len(content) // 2]
         if self.fault == "long":
-            content *= 40
+            content += bytes(1000)
         start = int(wanted.removeprefix("bytes=").rstrip("-")) if wanted and self.fault != "no range" else 0
         if start >= len(content):
             return request.send_error(416)

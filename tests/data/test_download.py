@@ -7,12 +7,12 @@ import pytest
 from dlcourse import data
 from dlcourse.data import download, images
 
-TIMEOUT = 0.3
+PATIENT, SHORT = 20.0, 0.6  # seconds: for servers that answer, and for those that never will
 
 
 def fetch(mnist, number=2, **options):
     remote = images.SETS["mnist"]
-    return download.fetch(remote.files[number], mnist, remote.mirrors, **{"timeout": TIMEOUT, "progress": False} | options)
+    return download.fetch(remote.files[number], mnist, remote.mirrors, **{"timeout": PATIENT, "progress": False} | options)
 
 
 def name_and_bytes(files, number=2):
@@ -66,7 +66,7 @@ def test_a_part_that_no_longer_matches_is_dropped(mnist, files, size):
 
 
 def test_a_bad_part_and_a_bad_mirror(mnist, files, mirrors):
-    name, content = name_and_bytes(files)
+    name, _ = name_and_bytes(files)
     mnist.mkdir(parents=True)
     (mnist / f"{name}.part").write_bytes(b"x" * 10)
     for server in mirrors:
@@ -90,16 +90,20 @@ FAULTS = {
     "short": "has a file of",
     "long": "has a file of",
     "cut": "broke off after",
-    "stall": "sent nothing for 0.3 seconds",
+    "stall": "sent nothing for 0.6 seconds",
     "trickle": "is too slow",
 }
+
+
+def timeout(fault):
+    return SHORT if fault in ("stall", "trickle") else PATIENT
 
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_the_second_mirror_takes_over(mnist, files, mirrors, fault):
     _, content = name_and_bytes(files)
     mirrors[0].fault = fault
-    assert fetch(mnist).read_bytes() == content
+    assert fetch(mnist, timeout=timeout(fault)).read_bytes() == content
     assert mirrors[0].requests
     assert mirrors[1].requests
 
@@ -110,7 +114,7 @@ def test_every_fault_is_one_sentence_and_leaves_nothing_to_trust(mnist, files, m
     for server in mirrors:
         server.fault = fault
     with pytest.raises(RuntimeError, match=FAULTS[fault]) as caught:
-        fetch(mnist)
+        fetch(mnist, timeout=timeout(fault))
     text = str(caught.value)
     assert text.startswith(f"cannot download {name}")
     assert "DLCOURSE_DATA" in text
@@ -137,7 +141,7 @@ def test_a_server_that_does_not_answer(mnist, monkeypatch):
         mirror = f"http://127.0.0.1:{silent.getsockname()[1]}/"
         monkeypatch.setitem(images.SETS, "mnist", images.SETS["mnist"]._replace(mirrors=(mirror,)))
         with pytest.raises(RuntimeError, match="did not answer in time"):
-            fetch(mnist)
+            fetch(mnist, timeout=SHORT)
 
 
 def test_ctrl_c_keeps_the_part(mnist, files, mirrors, monkeypatch):
@@ -145,7 +149,7 @@ def test_ctrl_c_keeps_the_part(mnist, files, mirrors, monkeypatch):
     mirrors[0].fault = "trickle"
     monkeypatch.setattr(download.time, "monotonic", interrupt_at_call(3))
     with pytest.raises(KeyboardInterrupt):
-        fetch(mnist, timeout=5)
+        fetch(mnist, timeout=PATIENT)
     monkeypatch.undo()
     assert_nothing_to_trust(mnist, name, content)
     assert (mnist / f"{name}.part").exists()

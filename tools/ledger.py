@@ -19,6 +19,7 @@ EXTRAS = ("test",)
 ROOT = Path(__file__).resolve().parents[1]
 COMMITTED = ROOT / "results" / "ledger.json"
 LABEL = re.compile(r"(?<![\w-])eq-[a-z0-9]+(?:-[a-z0-9]+)*(?![\w-])")
+BACKENDS = ("numpy", "torch", "mlx")
 FLOOR = -15  # errors below 1e-15 are rounding of the last bit and differ between processors
 
 
@@ -92,7 +93,7 @@ def assemble(root, tests):
         if named and label in formula_only:
             faults.append(f"{found[0][0]} says formula_only=True, but {named[0]} implements {label}: take it out")
         errors = [error for _, error in found]
-        entry["functions"] = named
+        entry["functions"] = sorted(named, key=in_order)
         entry["tests"] = sorted({name for name, _ in found})
         entry["error"] = rounded_up(max(errors)) if errors and None not in errors else None
     return {"equations": list(entries.values())}, sorted(set(faults))
@@ -178,6 +179,12 @@ def functions_of(root):
                 for label in LABEL.findall(node.value):
                     mentioned.setdefault(label, []).append(f"{module} (line {node.lineno})")
     return named, mentioned
+
+
+def in_order(name):
+    """NumPy first, then the other backends, then what they share."""
+    part = name.split(".")[1]
+    return BACKENDS.index(part) if part in BACKENDS else len(BACKENDS), name
 
 
 def rounded_up(error):

@@ -4,6 +4,7 @@ Each entry shows the formula as the chapter prints it, its number there, the cod
 largest error that the test met. An equation that no page has is an error: the file is out of date, and `make ledger` renews it."""
 
 import json
+import math
 from pathlib import Path
 
 from docutils import nodes
@@ -33,7 +34,7 @@ class Ledger(SphinxDirective):
             raise self.error(f"ledger: in results/ledger.json {missing[0]}: run  make ledger")
         if not entries:
             return [nodes.paragraph("", "No chapter has a numbered equation yet.")]
-        shown = [nodes.paragraph("", summary(entries))]
+        shown = [summary(entries)]
         for position, entry in enumerate(entries):
             if not position or entry["chapter"] != entries[position - 1]["chapter"]:
                 chapter = self._reference("std", "doc", "/" + entry["chapter"], "")
@@ -51,7 +52,7 @@ class Ledger(SphinxDirective):
         code = [object_mention("", name, name=name) for name in entry["functions"]] or [nodes.Text("a step of derivations only")]
         fields += self._field("Code", code)
         fields += self._field("Test", [nodes.literal("", name.removeprefix("tests/ledger/")) for name in entry["tests"]])
-        fields += self._field("Largest error", [nodes.Text(f"{entry['error']:.0e}")])
+        fields += self._field("Error below", [power_of_ten(entry["error"])])
         box += fields
         return box
 
@@ -69,8 +70,15 @@ class Ledger(SphinxDirective):
 
 def summary(entries):
     tests = {name for entry in entries for name in entry["tests"]}
-    worst = max(entry["error"] for entry in entries)
-    return f"{len(entries)} numbered equations, checked by {len(tests)} tests. The largest error is {worst:.0e}, relative to the largest entry of what is compared."
+    worst = power_of_ten(max(entry["error"] for entry in entries))
+    begin = f"{len(entries)} numbered equations, checked by {len(tests)} tests. The largest error is below "
+    return nodes.paragraph("", begin, worst, nodes.Text(", relative to the largest entry of what is compared."))
+
+
+def power_of_ten(error):
+    """1e-09 as a formula; `make ledger` rounds errors up to powers of ten."""
+    latex = f"10^{{{math.floor(math.log10(error) + 0.5)}}}"
+    return nodes.math(latex, latex)
 
 
 def link_objects(app, doctree, docname):

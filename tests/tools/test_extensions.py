@@ -86,7 +86,8 @@ def test_pages(site):
     out, done = site()
     assert done.returncode == 0, done.stdout + done.stderr
     page = (out / "index.html").read_text()
-    assert "1 numbered equations, checked by 1 tests. The largest error is 1e-12" in page
+    assert "1 numbered equations, checked by 1 tests. The largest error is below" in page
+    assert r"\(10^{-12}\)" in page
     assert 'id="ledger-eq-double"' in page
     assert 'href="chapters/one.html#equation-eq-double"' in page
     assert 'href="#dlcourse.f.double"' in page

@@ -157,6 +157,17 @@ def test_errors_are_rounded_up(error, expected):
     assert ledger.rounded_up(error) == expected
 
 
+def test_numpy_comes_first():
+    names = ["dlcourse.check.f", "dlcourse.mlx.f", "dlcourse.numpy.f", "dlcourse.state", "dlcourse.torch.f"]
+    assert sorted(names, key=ledger.in_order) == [
+        "dlcourse.numpy.f",
+        "dlcourse.torch.f",
+        "dlcourse.mlx.f",
+        "dlcourse.check.f",
+        "dlcourse.state",
+    ]
+
+
 def test_structure_ignores_errors_only(tree):
     now = ledger.assemble(tree(), BOTH)[0]
     committed = json.loads(json.dumps(now))

@@ -1,6 +1,8 @@
-"""Judges: they compare an answer with what is right and return a sentence, or None. Numbers are shown with three digits."""
+"""Judges: they compare an answer with what is right, or with what is known to be wrong. Numbers are shown with three digits."""
 
 import numpy as np
+
+CHANGED, WARNED = "~changed", "~warned"  # errors that are not in a result; they sort after the results
 
 
 def close(a, b, tolerance):
@@ -17,7 +19,8 @@ def values(call):
         if close(answer, right, call.tolerance):
             continue
         if call.show:
-            return f"{call.show} is {text(answer)}, should be {text(right)}"
+            result = f"is {text(answer)}" if len(call.names) == 1 else f"gives {name} {text(answer)}"
+            return f"{call.show} {result}, should be {text(right)}"
         a, b = answer.astype(float), right.astype(float)
         first = tuple(int(i) for i in np.argwhere(~np.isclose(a, b, rtol=0, atol=call.tolerance * _scale(b)))[0])
         where = f"{name}[{', '.join(map(str, first))}]" if first else name
@@ -44,6 +47,48 @@ def dtypes(call):
         if right.dtype.kind == "i" and answer.dtype.kind != "i":
             return f"{name} is {answer.dtype}, should be a whole number"
     return None
+
+
+def verdict(call):
+    """The sentence after FAILED, or None."""
+    if call.problem is not None:
+        return call.problem
+    sentence = (shapes(call) or dtypes(call) if call.case.judge is values else None) or call.case.judge(call)
+    if sentence is None and call.case.quiet and call.warned:
+        return f"{call.show or 'it'} warns: {', '.join(call.warned)}"
+    return sentence
+
+
+def errors(call):
+    """In which parts a call errs: names of results, CHANGED, WARNED."""
+    if call.problem is not None:
+        return list(call.parts)
+    triples = [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
+    if call.case.judge is shapes:
+        return [name for name, answer, right in triples if answer.shape != right.shape]
+    found = [name for name, answer, right in triples if not close(answer, right, call.tolerance)]
+    if not found and call.case.quiet and call.warned:
+        found.append(WARNED)
+    return found + [CHANGED] * bool(call.changed)
+
+
+def agreement(call, wrong):
+    """{part in which a wrong solution errs: does the reader's function do the same there?}; nothing where that can't be told."""
+    if wrong.problem is not None and call.problem is not None:
+        same = call.problem.split(", in line")[0] == wrong.problem.split(", in line")[0]
+        return dict.fromkeys(call.parts, True) if same else {}  # another framework words its errors otherwise
+    marks = dict.fromkeys(errors(wrong), False)
+    if wrong.problem is None and call.problem is None:
+        for name, answer, bad in zip(call.names, call.answer, wrong.answer, strict=True):
+            if name in marks:
+                marks[name] = close(answer, bad, call.tolerance)
+    if CHANGED in marks:
+        marks[CHANGED] = call.changed == wrong.changed
+    if WARNED in marks and call.backend != "numpy":
+        del marks[WARNED]
+    elif WARNED in marks:
+        marks[WARNED] = WARNED in errors(call) and call.warned == wrong.warned
+    return marks
 
 
 def text(value, scale=None):

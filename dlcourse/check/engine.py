@@ -11,10 +11,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dlcourse.check.answer import arrays, does_something, identical, is_array, mentioned, one_line, to_backend, to_numpy
-from dlcourse.check.compare import close, dtypes, shapes, text, values
+from dlcourse.check.compare import CHANGED, agreement, errors, text, values, verdict
 
 TOLERANCES = {"numpy": 1e-9, "torch": 1e-9, "mlx": 1e-3}  # relative to the largest entry; MLX computes in float32
-CHANGED, WARNED = "~changed", "~warned"  # errors that are not in a result; they sort after the results
 
 
 @dataclass(frozen=True)
@@ -193,7 +192,7 @@ class Exercise:
             for wrong in diagnosis.wrong:
                 if wrong not in self._wrong:
                     self._wrong[wrong] = [self.call(wrong, case) for case in self.cases]
-                marks = [compare(call, other) for call, other in zip(calls, self._wrong[wrong], strict=True)]
+                marks = [agreement(call, other) for call, other in zip(calls, self._wrong[wrong], strict=True)]
                 table.append((diagnosis, {(k, part): same for k, mark in enumerate(marks) for part, same in mark.items()}))
         causes, settled = {}, set()
         while left and len(causes) < 2:
@@ -220,45 +219,3 @@ def exercise(returns, cases, diagnoses):
 def likely(causes, place):
     """The lines that are printed under a case."""
     return [textwrap.fill(f"  likely cause: {text}", 100, subsequent_indent="    ") for text, at in causes.items() if at == place]
-
-
-def verdict(call):
-    """The sentence after FAILED, or None."""
-    if call.problem is not None:
-        return call.problem
-    sentence = (shapes(call) or dtypes(call) if call.case.judge is values else None) or call.case.judge(call)
-    if sentence is None and call.case.quiet and call.warned:
-        return f"{call.show or 'it'} warns: {', '.join(call.warned)}"
-    return sentence
-
-
-def errors(call):
-    """In which parts a call errs: names of results, CHANGED, WARNED."""
-    if call.problem is not None:
-        return list(call.parts)
-    triples = [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
-    if call.case.judge is shapes:
-        return [name for name, answer, right in triples if answer.shape != right.shape]
-    found = [name for name, answer, right in triples if not close(answer, right, call.tolerance)]
-    if not found and call.case.quiet and call.warned:
-        found.append(WARNED)
-    return found + [CHANGED] * bool(call.changed)
-
-
-def compare(call, wrong):
-    """{part in which a wrong solution errs: does the reader's function do the same there?}; nothing where that can't be told."""
-    if wrong.problem is not None and call.problem is not None:
-        same = call.problem.split(", in line")[0] == wrong.problem.split(", in line")[0]
-        return dict.fromkeys(call.parts, True) if same else {}  # another framework words its errors otherwise
-    marks = dict.fromkeys(errors(wrong), False)
-    if wrong.problem is None and call.problem is None:
-        for name, answer, bad in zip(call.names, call.answer, wrong.answer, strict=True):
-            if name in marks:
-                marks[name] = close(answer, bad, call.tolerance)
-    if CHANGED in marks:
-        marks[CHANGED] = call.changed == wrong.changed
-    if WARNED in marks and call.backend != "numpy":
-        del marks[WARNED]
-    elif WARNED in marks:
-        marks[WARNED] = WARNED in errors(call) and call.warned == wrong.warned
-    return marks

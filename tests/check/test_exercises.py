@@ -183,3 +183,9 @@ def test_an_unknown_mistake_gets_no_cause():
     assert not result.passed
     assert result.causes == []
     assert not any("likely cause" in line for line in result.lines)
+
+
+def test_one_of_several_results_is_named():
+    right = check.cross_entropy.reference
+    result = check.cross_entropy.examine(lambda logits, labels: (min(right(logits, labels)[0], 30.0), right(logits, labels)[1]))
+    assert "cross_entropy: sure and wrong FAILED: cross_entropy([[1000, 0]], [1]) gives loss 30, should be 1000" in result.lines

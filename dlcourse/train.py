@@ -7,6 +7,7 @@ import math
 import platform
 import sys
 import time
+import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -127,6 +128,8 @@ def fit(
 def evaluate(learner, data, batch_size=1000):
     """Mean loss and accuracy over a pair (x, y), without dropout -> (loss, accuracy); the accuracy is NaN for the loss "mse"."""
     x, y = data
+    if len(x) == 0:
+        raise ValueError("there are no examples to measure on: pass at least one")
     losses, outputs = [], []
     for start in range(0, len(x), batch_size):
         part = slice(start, start + batch_size)
@@ -205,6 +208,7 @@ def _describe(learner, batches, seed, schedule, epochs, settings):
         "clip": learner.clip,
     }
     run |= {"optimizer": type(learner.optimizer).__name__, "batch_size": batches.batch_size, "seed": seed, "examples": len(batches.x)}
+    run |= {"checksum of the targets": zlib.crc32(np.ascontiguousarray(batches.y))}  # other data of the same size is another run
     run |= {
         "schedule": repr(schedule) if hasattr(schedule, "__dataclass_fields__") else getattr(schedule, "__name__", type(schedule).__name__)
     }

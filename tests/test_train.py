@@ -123,6 +123,17 @@ def test_other_losses(backend_name, loss, targets):
     assert math.isnan(history.accuracy[0]) == (loss == "mse")
 
 
+def test_evaluate_needs_examples():
+    with pytest.raises(ValueError, match="no examples to measure on"):
+        train.evaluate(learner(), Split(TRAIN.x[:0], TRAIN.y[:0]))
+
+
+def test_evaluate_in_parts_is_evaluate_at_once():
+    who = learner()
+    whole, parts = (train.evaluate(who, TRAIN, batch_size) for batch_size in (1000, 7))
+    assert parts == pytest.approx(whole, rel=1e-6)
+
+
 def test_clipping_is_the_learners_and_lowers_the_first_step():
     a, b = learner(optimizer="SGD"), learner(optimizer="SGD", clip=1e-3)
     start = a.state()["model.layers.0.weight"]
@@ -254,6 +265,7 @@ def test_the_checkpoint_says_what_it_is(tmp_path):
         ({}, {"schedule": 0.5}, r"schedule = constant\(lr=0.02\) \(now constant\(lr=0.5\)\)"),
         ({}, {"schedule": schedule.cosine(0.02)}, r"schedule = .*epochs = none \(now 4\)"),
         ({}, {"settings": {"recipe": "other"}}, r"recipe = none \(now other\)"),
+        ({}, {"data": blobs(seed=5)}, r"checksum of the targets = \d+ \(now \d+\)"),
         ({}, {"data": blobs(50)}, r"examples = 96 \(now 50\)"),
     ],
 )

@@ -131,4 +131,11 @@ def _bar(file, start, progress):
 def _reason(error):
     if isinstance(error, Refused):
         return str(error)
-    return "did not answer in time" if "timed out" in str(error) else "cannot be reached (no network?)"
+    exceptions = need("requests.exceptions", extra="data")
+    if isinstance(error, exceptions.Timeout):
+        return "did not answer in time"
+    if isinstance(error, exceptions.SSLError):
+        return "shows a certificate that is not trusted here"
+    if isinstance(error, exceptions.ProxyError):
+        return "cannot be reached through the proxy"
+    return "cannot be reached (no network?)"

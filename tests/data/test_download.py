@@ -3,6 +3,7 @@ import io
 import socket
 
 import pytest
+import requests
 
 from dlcourse import data
 from dlcourse.data import download, images
@@ -142,6 +143,19 @@ def test_a_server_that_does_not_answer(mnist, monkeypatch):
         monkeypatch.setitem(images.SETS, "mnist", images.SETS["mnist"]._replace(mirrors=(mirror,)))
         with pytest.raises(RuntimeError, match="did not answer in time"):
             fetch(mnist, timeout=SHORT)
+
+
+@pytest.mark.parametrize(
+    ("raised", "sentence"),
+    [(requests.exceptions.SSLError, "a certificate that is not trusted"), (requests.exceptions.ProxyError, "through the proxy")],
+)
+def test_other_ways_not_to_be_reached(mnist, monkeypatch, raised, sentence):
+    def get(*_, **__):
+        raise raised("a long text of another library")
+
+    monkeypatch.setattr(requests, "get", get)
+    with pytest.raises(RuntimeError, match=sentence):
+        fetch(mnist)
 
 
 def test_ctrl_c_keeps_the_part(mnist, files, mirrors, monkeypatch):

@@ -74,7 +74,7 @@ def write_atomically(path, write):
 def save(path, state, metadata=None):
     """Write {name: array} and {str: str} as safetensors, atomically."""
     safetensors = need("safetensors.numpy", extra="data")
-    content = safetensors.save({name: np.asarray(array, order="C") for name, array in state.items()}, metadata)
+    content = safetensors.save({name: np.asarray(array, order="C") for name, array in state.items()}, metadata or None)
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 

@@ -1,0 +1,301 @@
+"""Names, layouts, files and comparisons of the one state dict."""
+
+import errno
+import json
+import os
+import struct
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+import dlcourse
+from dlcourse import state
+from dlcourse.config import MLPConfig
+from dlcourse.initial import initial_state
+
+DTYPES = [np.float16, np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.bool_]
+arrays = st.sampled_from(DTYPES).flatmap(lambda dtype: st_numpy.arrays(dtype, st_numpy.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)))
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(lambda name: name != "__metadata__")
+
+
+def same(a, b):
+    return list(sorted(a)) == list(sorted(b)) and all(
+        a[name].dtype == b[name].dtype and a[name].shape == b[name].shape and a[name].tobytes() == b[name].tobytes() for name in b
+    )
+
+
+# ---------------------------------------------------------------- files
+
+
+@given(saved=st.dictionaries(names, arrays, max_size=4), metadata=st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=8), max_size=3))
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_round_trip(tmp_path, saved, metadata):
+    path = tmp_path / "a.safetensors"
+    state.save(path, saved, metadata)
+    assert same(state.load(path), saved)
+    assert state.load_metadata(path) == metadata
+
+
+def test_round_trip_of_transposed_arrays_and_numbers(tmp_path):
+    saved = {"transposed": np.arange(6.0).reshape(2, 3).T, "every second": np.arange(8)[::2], "step": np.array(3)}
+    state.save(tmp_path / "a", saved)
+    assert same(state.load(tmp_path / "a"), saved)
+
+
+def test_no_metadata_is_an_empty_dict(tmp_path):
+    state.save(tmp_path / "a", {"w": np.zeros(2)})
+    assert state.load_metadata(tmp_path / "a") == {}
+
+
+def test_folders_are_made(tmp_path):
+    state.save(tmp_path / "new" / "folder" / "a", {"w": np.zeros(2)})
+    assert list(state.load(tmp_path / "new" / "folder" / "a")) == ["w"]
+
+
+def disk_full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def write_half_then_fail(self, content):
+    with open(self, "wb") as file:
+        file.write(content[: len(content) // 2])
+    disk_full()
+
+
+def no_permission(*_, **__):
+    raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))  # simulated: the superuser may write everywhere
+
+
+@pytest.mark.parametrize(
+    ("where", "name", "failure", "reason"),
+    [
+        (Path, "write_bytes", write_half_then_fail, "No space left"),
+        (Path, "write_bytes", no_permission, "Permission denied"),
+        (Path, "mkdir", no_permission, "Permission denied"),
+        (os, "fsync", disk_full, "No space left"),
+        (os, "replace", no_permission, "Permission denied"),
+    ],
+)
+def test_a_failing_write_keeps_the_old_file_and_leaves_no_part(tmp_path, monkeypatch, where, name, failure, reason):
+    path = tmp_path / "a.safetensors"
+    state.save(path, {"w": np.zeros(2)})
+    old = path.read_bytes()
+    with monkeypatch.context() as patched:
+        patched.setattr(where, name, failure)
+        with pytest.raises(OSError, match=rf"cannot write .*a\.safetensors \({reason}.*free some space or choose another folder"):
+            state.save(path, {"w": np.ones(5)})
+    assert path.read_bytes() == old
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.safetensors"]
+
+
+def test_an_interrupted_write_keeps_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "a"
+    state.save(path, {"w": np.zeros(2)})
+
+    def interrupted(self, content):
+        self.touch()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "write_bytes", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        state.save(path, {"w": np.ones(5)})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a"]
+    assert not state.load(path)["w"].any()
+
+
+@pytest.mark.parametrize("below", ["x", "deep/x"])
+def test_a_file_where_the_folder_should_be(tmp_path, below):
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="cannot write"):
+        state.save(tmp_path / "file" / below, {"w": np.zeros(2)})
+
+
+def test_the_error_number_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "write_bytes", disk_full)
+    with pytest.raises(OSError, match="cannot write") as caught:
+        state.save(tmp_path / "a", {"w": np.zeros(2)})
+    assert caught.value.errno == errno.ENOSPC
+
+
+# ---------------------------------------------------------------- files that are not whole, or not honest
+
+
+def entry(start=0, end=64, shape=(16,), dtype="F32"):
+    return {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
+
+
+def crafted(header, data=bytes(64), length=None):
+    header = header if isinstance(header, bytes) else json.dumps(header).encode()
+    return struct.pack("<Q", len(header) if length is None else length) + header + data
+
+
+HOSTILE = {
+    "empty": b"",
+    "half a length": b"\0\0\0",
+    "length of 2^62": crafted({}, length=1 << 62),
+    "length beyond the file": crafted({"a": entry()}, length=10_000),
+    "not JSON": crafted(b"{not json", b""),
+    "a list": crafted([1, 2]),
+    "not UTF-8": crafted(b'{"\xff": 1}'),
+    "overlapping": crafted({"a": entry(), "b": entry(0, 32, (8,))}),
+    "beyond the data": crafted({"a": entry(0, 128, (32,))}),
+    "end before start": crafted({"a": entry(64, 0)}),
+    "negative offset": crafted({"a": entry(-64, 0)}),
+    "a hole": crafted({"a": entry(32, 64, (8,))}),
+    "data that nobody owns": crafted({"a": entry()}, bytes(128)),
+    "shape that does not fill the offsets": crafted({"a": entry(shape=(7,))}),
+    "shape that overflows": crafted({"a": entry(shape=(1 << 40, 1 << 40))}),
+    "unknown dtype": crafted({"a": entry(dtype="OBJECT")}),
+    "a pickle": b"\x80\x04\x95\x0f\x00\x00\x00\x00\x00\x00\x00\x8c\x05posix\x94\x8c\x06system\x94\x93\x94.",
+}
+
+
+@pytest.mark.parametrize("content", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("read", [state.load, state.load_metadata])
+def test_hostile_file(tmp_path, content, read):
+    path = tmp_path / "hostile.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"hostile\.safetensors is not a whole safetensors file .*: delete it and save or download it again"):
+        read(path)
+
+
+@given(data=st.data())
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_truncated_file(tmp_path, data):
+    path = tmp_path / "a"
+    state.save(path, {"w": np.arange(12.0), "b": np.zeros(3)})
+    whole = path.read_bytes()
+    path.write_bytes(whole[: data.draw(st.integers(0, len(whole) - 1))])
+    with pytest.raises(ValueError, match="is not a whole safetensors file"):
+        state.load(path)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("BF16", 2), ("F8_E4M3", 1)])
+def test_types_that_numpy_lacks(tmp_path, dtype, size):
+    (tmp_path / "a").write_bytes(crafted({"a": entry(0, 64, (64 // size,), dtype)}))
+    with pytest.raises(ValueError, match="a type that NumPy lacks .* save it as float32"):
+        state.load(tmp_path / "a")
+
+
+def test_missing_file(tmp_path):
+    for path in (tmp_path / "none", tmp_path):
+        with pytest.raises(FileNotFoundError, match="there is no file .*: check the folder, or train first"):
+            state.load(path)
+
+
+# ---------------------------------------------------------------- names
+
+
+def test_all_faults_at_once():
+    shapes = {"a": (2,), "b": (3, 4), "c": (1,), "d": ()}
+    given_state = {"a": np.zeros(2), "b": np.zeros((4, 3)), "x": np.zeros(1), "y": np.zeros(1), "d": np.zeros(1)}
+    with pytest.raises(ValueError, match="does not fit") as caught:
+        state.check_names(shapes, given_state)
+    for fault in ("missing c (1,)", "unknown x", "unknown y", "b has shape (4, 3), expected (3, 4)", "d has shape (1,), expected ()"):
+        assert fault in str(caught.value)
+    assert "a has" not in str(caught.value)
+    state.check_names({"a": (2,)}, {"a": np.zeros(2)})
+
+
+def test_prefixes():
+    inner = {"w": np.zeros(1), "b.c": np.ones(1)}
+    outer = state.with_prefix("model", inner) | state.with_prefix("model2", inner) | {"rng": np.zeros(1)}
+    assert sorted(outer) == ["model.b.c", "model.w", "model2.b.c", "model2.w", "rng"]
+    assert state.without_prefix("model", outer) == inner
+
+
+# ---------------------------------------------------------------- layouts
+
+
+def test_convolution_weights_go_to_pytorch_and_back(rng):
+    weight = rng.normal(size=(5, 2, 3, 4))  # O H W I
+    theirs = state.to_torch(weight)
+    assert theirs.shape == (5, 4, 2, 3) and theirs.flags.c_contiguous
+    assert theirs[1, 3, 0, 2] == weight[1, 0, 2, 3]
+    back = state.from_torch(theirs)
+    assert np.array_equal(back, weight) and back.flags.c_contiguous
+    for shape in ((), (3,), (3, 4), (3, 4, 5)):
+        array = rng.normal(size=shape)
+        assert state.to_torch(array) is array and state.from_torch(array) is array
+
+
+# ---------------------------------------------------------------- comparison
+
+
+def test_compare():
+    a, b = {"w": np.array([1.0, 2.0, 2.0]), "b": np.array([0.0])}, {"w": np.array([1.0, 2.0, 2.3]), "b": np.array([0.0])}
+    compared = state.compare(a, b)
+    (name, absolute, relative), zero = compared.rows
+    assert (name, zero) == ("w", ("b", 0.0, 0.0))
+    np.testing.assert_allclose((absolute, relative), (0.3, 0.3 / np.sqrt(1 + 4 + 2.3**2)))
+    assert compared.worst == compared.rows[0]
+    assert compared.check(0.1) is compared
+    with pytest.raises(AssertionError, match=r"^w differs: relative 9\.\d+e-02, largest absolute 3\.00e-01, tolerance 1e-02$"):
+        compared.check(1e-2)
+    table = str(compared).splitlines()
+    assert len(table) == 3 and table[1].split()[0] == "w" and "9" in table[1]
+
+
+def test_compare_bare_arrays():
+    assert state.compare(np.float32(1.0), 1.0).rows == (("value", 0.0, 0.0),)
+
+
+@pytest.mark.parametrize(
+    ("a", "b"),
+    [
+        ([np.nan, 1.0], [1.0, 1.0]),
+        ([1.0, 1.0], [np.nan, 1.0]),
+        ([np.nan, 1.0], [np.nan, 1.0]),
+        ([0.0, 1e-30], [0.0, 0.0]),
+        ([np.inf, 1.0], [1.0, 1.0]),
+        ([1.0, 1.0], [np.inf, 1.0]),
+        ([np.inf, 1.0], [-np.inf, 1.0]),
+        ([-np.inf, 1.1], [-np.inf, 1.0]),
+        ([np.inf, 1e-9], [np.inf, 0.0]),
+    ],
+)
+def test_what_must_differ(a, b):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        compared = state.compare({"good": np.ones(1), "bad": np.array(a)}, {"good": np.ones(1), "bad": np.array(b)})
+    assert compared.worst[0] == "bad"
+    with pytest.raises(AssertionError, match="bad differs"):
+        compared.check(0.05)
+
+
+def test_equal_infinities_are_equal():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        state.compare(np.array([-np.inf, 1.0]), np.array([-np.inf, 1.0])).check(0.0)
+
+
+def test_small_integers_do_not_wrap():
+    assert state.compare(np.array([250], np.uint8), np.array([255], np.uint8)).rows[0][1] == 5.0
+
+
+def test_compare_refuses():
+    with pytest.raises(ValueError, match="missing b .*unknown c"):
+        state.compare({"c": np.zeros(1)}, {"b": np.zeros(1)})
+    with pytest.raises(ValueError, match=r"a has shape \(1,\), expected \(2,\)"):  # broadcasting would hide it
+        state.compare({"a": np.zeros(1)}, {"a": np.zeros(2)})
+    with pytest.raises(ValueError, match="nothing to compare"):
+        state.compare({}, {})
+
+
+# ---------------------------------------------------------------- models
+
+
+@pytest.mark.parametrize("backend", dlcourse.BACKENDS)
+def test_a_model_goes_through_a_file(tmp_path, backend):
+    config = MLPConfig(4, (3,), 2)
+    model = dlcourse.backend(backend).MLP(config)
+    model.load_state(initial_state(config, 0))
+    state.save(tmp_path / "a", model.state(), {"config": str(config)})
+    other = dlcourse.backend(backend).MLP(config)
+    other.load_state(state.load(tmp_path / "a"))
+    assert same(other.state(), initial_state(config, 0))

@@ -82,4 +82,5 @@ class Collector:
         if self.tests or wanted:
             target = Path(wanted) if wanted else self.root / "_build" / "ledger.json"
             contents, faults = ledger.assemble(self.root, self.tests)
-            ledger.write(target, {**contents, "faults": faults})
+            not_run = sorted(nodeid for nodeid, test in self.tests.items() if test["error"] is None)
+            ledger.write(target, {**contents, "faults": faults, "not_run": not_run})

@@ -57,12 +57,9 @@ def run(root, collect_only=False):
             print(done.stdout[-4000:], done.stderr[-2000:], file=sys.stderr)
             return {"equations": []}, [], False
         contents = read(target)
-    faults = contents.pop("faults")
+    faults, not_run = contents.pop("faults"), contents.pop("not_run")
     if not collect_only:
-        faults += [
-            f"{test} names an equation but did not run: a skipped test proves nothing"
-            for test in sorted({test for entry in contents["equations"] if entry["error"] is None for test in entry["tests"]})
-        ]
+        faults += [f"{test} names an equation but did not run: a skipped test proves nothing" for test in not_run]
     return contents, faults, True
 
 
@@ -92,10 +89,10 @@ def assemble(root, tests):
             faults.append(f"{entry['chapter']}: no function names {label} in its docstring: name it, or mark its test formula_only=True")
         if named and label in formula_only:
             faults.append(f"{found[0][0]} says formula_only=True, but {named[0]} implements {label}: take it out")
-        errors = [error for _, error in found]
+        errors = [error for _, error in found if error is not None]
         entry["functions"] = sorted(named, key=in_order)
         entry["tests"] = sorted({name for name, _ in found})
-        entry["error"] = rounded_up(max(errors)) if errors and None not in errors else None
+        entry["error"] = rounded_up(max(errors)) if errors else None
     return {"equations": list(entries.values())}, sorted(set(faults))
 
 

@@ -1,0 +1,199 @@
+"""What is refused at the door: one sentence that names the cure, in the same words in all three backends."""
+
+import builtins
+import sys
+
+import numpy as np
+import pytest
+
+import dlcourse
+from dlcourse import errors
+from dlcourse.boundary import LOSSES
+from dlcourse.config import MLPConfig
+from dlcourse.initial import initial_state
+
+CONFIG = MLPConfig(6, (4,), 3)
+each_backend = pytest.mark.parametrize("backend", dlcourse.BACKENDS)
+
+
+def learner_of(backend, config=CONFIG, **options):
+    package = dlcourse.backend(backend)
+    model = package.MLP(config)
+    model.load_state(initial_state(config, 0))
+    return package.Learner(model, package.SGD(model), **options)
+
+
+def refusal(call):
+    """The sentence of a ValueError."""
+    with pytest.raises(ValueError) as caught:
+        call()
+    return str(caught.value)
+
+
+X = np.zeros((4, 6), np.float32)
+Y = np.array([0, 1, 2, 0])
+BATCHES = {
+    "label too large": ("cross_entropy", X, np.array([0, 1, 2, 3]), "labels run from 0 to 3 but the model has 3 classes: build it with outputs=4"),
+    "label negative": ("cross_entropy", X, np.array([0, 1, -1, 2]), "labels run from -1 to 2 but the model has 3 classes"),
+    "labels as floats": ("cross_entropy", X, Y.astype(float), "cross_entropy takes one integer class number for each example, not float64 of shape (4,)"),
+    "labels one-hot": ("cross_entropy", X, np.eye(3, dtype=int)[Y], "cross_entropy takes one integer class number for each example, not int64 of shape (4, 3)"),
+    "too few targets": ("cross_entropy", X, Y[:3], "4 examples but 3 targets: each example needs one"),
+    "wrong width": ("cross_entropy", X[:, :5], Y, "an example has 5 numbers but the model takes 6: build it with inputs=5, or pass the data it was built for"),
+    "wrong image": ("cross_entropy", np.zeros((4, 3, 3, 1)), Y, "an example has 9 numbers but the model takes 6"),
+    "empty batch": ("cross_entropy", X[:0], Y[:0], "the batch is empty (x has shape (0, 6)): pass at least one example"),
+    "one example": ("cross_entropy", X[0], Y[:1], "x has shape (6,): the first axis is the batch, so a single example needs x[None]"),
+    "a number": ("cross_entropy", np.float32(1), Y[:1], "x has shape ()"),
+    "regression targets": ("mse", X, np.zeros((4, 2)), "targets of shape (4, 2) do not fit 3 outputs: pass shape (4, 3)"),
+    "flat targets for three outputs": ("mse", X, np.zeros(4), "targets of shape (4,) do not fit 3 outputs: pass shape (4, 3)"),
+    "not a probability": ("binary_cross_entropy", X, np.full((4, 3), 2.0), "targets run from 2.0 to 2.0: binary_cross_entropy takes probabilities"),
+}
+
+
+@pytest.mark.parametrize(("loss", "x", "targets", "sentence"), BATCHES.values(), ids=BATCHES.keys())
+@pytest.mark.parametrize("method", ["step", "evaluate", "gradients"])
+@each_backend
+def test_batches(backend, method, loss, x, targets, sentence):
+    learner = learner_of(backend, loss=loss)
+    before = learner.state()
+    extra = (0.1,) if method == "step" else ()
+    assert sentence in refusal(lambda: getattr(learner, method)((x, targets), *extra))
+    assert all(np.array_equal(before[name], array) for name, array in learner.state().items()), "a refused batch changed something"
+
+
+@pytest.mark.parametrize("name", ["wrong width", "empty batch", "one example", "wrong image"])
+@each_backend
+def test_predict(backend, name):
+    _, x, _, sentence = BATCHES[name]
+    assert sentence in refusal(lambda: learner_of(backend).predict(x))
+
+
+@each_backend
+def test_images_are_flattened(backend):
+    learner = learner_of(backend)
+    x = np.random.default_rng(0).normal(size=(4, 2, 3, 1)).astype(np.float32)
+    assert np.array_equal(learner.predict(x), learner.predict(x.reshape(4, 6)))
+
+
+@each_backend
+def test_flat_targets_are_enough_for_one_output(backend):
+    for loss in ("mse", "binary_cross_entropy"):
+        learner = learner_of(backend, MLPConfig(6, (4,), 1), loss=loss)
+        x = np.random.default_rng(0).normal(size=(4, 6))
+        flat = learner.evaluate((x, np.array([0, 1, 1, 0])))[0]
+        assert flat == learner.evaluate((x, np.array([[0.0], [1.0], [1.0], [0.0]])))[0], loss
+
+
+@each_backend
+def test_unknown_loss(backend):
+    assert refusal(lambda: learner_of(backend, loss="hinge")) == f"unknown loss 'hinge': choose one of {', '.join(LOSSES)}"
+
+
+@each_backend
+def test_unknown_device(backend):
+    sentence = refusal(lambda: learner_of(backend, device="tpu"))
+    assert sentence.startswith("device 'tpu' is not available to") and "cpu" in sentence
+    package = dlcourse.backend(backend)
+    assert package.devices()[-1] == "cpu"
+    assert package.resolve_device("auto") == package.resolve_device() == package.devices()[0]
+    assert package.resolve_device("cpu") == "cpu"
+
+
+OPTIONS = [
+    ("SGD", {"momentum": 1.0}, "momentum=1.0: it must be at least 0 and below 1"),
+    ("SGD", {"weight_decay": -0.1}, "weight_decay=-0.1: it must not be negative"),
+    ("SGD", {"nesterov": True}, "nesterov=True needs a momentum above 0, for example momentum=0.9"),
+    ("Adam", {"betas": (0.9, 1.0)}, "beta2=1.0: it must be at least 0 and below 1"),
+    ("Adam", {"eps": -1.0}, "eps=-1.0: it must not be negative"),
+    ("AdamW", {"betas": (-0.1, 0.9)}, "beta1=-0.1: it must be at least 0 and below 1"),
+    ("AdamW", {"weight_decay": float("nan")}, "weight_decay=nan: it must not be negative"),
+]
+
+
+@pytest.mark.parametrize(("kind", "options", "sentence"), OPTIONS)
+@each_backend
+def test_optimizer_options(backend, kind, options, sentence):
+    package = dlcourse.backend(backend)
+    assert refusal(lambda: getattr(package, kind)(package.MLP(CONFIG), **options)) == sentence
+
+
+@each_backend
+def test_states_that_do_not_fit(backend):
+    package = dlcourse.backend(backend)
+    model = package.MLP(CONFIG)
+    state = initial_state(MLPConfig(6, (5,), 3), 0)
+    state["layers.9.bias"] = state.pop("layers.0.bias")
+    expected = (
+        "this state does not fit the model: missing layers.0.bias (4,); unknown layers.9.bias; layers.0.weight has shape (5, 6), expected (4, 6); "
+        "layers.1.weight has shape (3, 5), expected (3, 4). Build the model with the configuration that the state was made with"
+    )
+    before = model.state()
+    assert refusal(lambda: model.load_state(state)) == expected
+    assert all(np.array_equal(array, before[name]) for name, array in model.state().items())
+    optimizer = package.Adam(model)
+    broken = optimizer.state()
+    broken.pop("m.layers.0.bias")
+    assert "missing m.layers.0.bias (4,)" in refusal(lambda: optimizer.load_state(broken))
+
+
+# ---------------------------------------------------------------- frameworks that are not there
+
+
+@pytest.mark.parametrize(("name", "sentence"), [("tensorflow", "unknown backend 'tensorflow'"), ("pytorch", "did you mean torch?"), ("Numpy", "did you mean numpy?"), (None, "unknown backend None")])
+def test_unknown_backend(name, sentence):
+    message = refusal(lambda: dlcourse.backend(name))
+    assert sentence in message and message.endswith("choose one of numpy, torch, mlx")
+
+
+def hide(monkeypatch, name, missing=None):
+    """Make `import name` fail as if it (or `missing`, which it needs) were not installed, and forget the backend that uses it."""
+    for module in [module for module in sys.modules if module.split(".")[0] == name or module.startswith(f"dlcourse.{name}")]:
+        monkeypatch.delitem(sys.modules, module)
+    real = builtins.__import__
+
+    def importing(module, *arguments, **options):
+        if module.split(".")[0] == name:
+            raise ModuleNotFoundError(f"No module named {missing or name!r}", name=missing or name)
+        return real(module, *arguments, **options)
+
+    monkeypatch.setattr(builtins, "__import__", importing)
+
+
+@pytest.mark.parametrize(("name", "package"), [("torch", "PyTorch"), ("mlx", "MLX")])
+def test_framework_not_installed(monkeypatch, name, package):
+    with monkeypatch.context() as patched:
+        hide(patched, name)
+        for _ in range(2):  # the failed import leaves nothing behind
+            with pytest.raises(errors.MissingExtra) as caught:
+                dlcourse.backend(name)
+            assert str(caught.value) == f"{package} is not installed: run  pip install 'dlcourse[{name}]'"
+            assert caught.value.extra == name
+
+
+@pytest.mark.parametrize("name", ["torch", "mlx"])
+def test_a_broken_framework_keeps_its_own_message(monkeypatch, name):
+    with monkeypatch.context() as patched:
+        hide(patched, name, missing="typing_extensions")
+        with pytest.raises(ModuleNotFoundError, match="typing_extensions") as caught:
+            dlcourse.backend(name)
+        assert not isinstance(caught.value, errors.MissingExtra)
+
+
+def test_need(monkeypatch):
+    assert errors.need("json.decoder", extra="data").JSONDecodeError
+    with pytest.raises(errors.MissingExtra, match=r"^scikit-learn is not installed: run  pip install 'dlcourse\[data\]'$"):
+        monkeypatch.setitem(sys.modules, "sklearn", None)
+        errors.need("sklearn.datasets", extra="data")
+    with pytest.raises(errors.MissingExtra, match="no_such_thing is not installed"):
+        errors.need("no_such_thing", extra="data")
+
+
+def test_need_of_a_broken_package_keeps_its_own_message(tmp_path, monkeypatch):
+    (tmp_path / "broken_package.py").write_text("import something_it_needs\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ModuleNotFoundError, match="something_it_needs"):
+        errors.need("broken_package", extra="data")
+
+
+def test_suggestion():
+    assert errors.suggestion("digit", ["digits", "mnist"]) == " (did you mean digits?)"
+    assert errors.suggestion("xyz", ["digits", "mnist"]) == errors.suggestion(None, ["digits"]) == ""

@@ -167,7 +167,7 @@ def link_equations(app, doctree, docname):
         label = node["label"]
         content = nodes.inline("", label)
         if label in equations:
-            target, number = equations[label]
+            target, _ = equations[label]
             uri = app.builder.get_relative_uri(docname, target) + f"#equation-{label}"
             content = nodes.reference("", label, refuri=uri, internal=True, classes=["equation-mention"])
         node.replace_self(content)

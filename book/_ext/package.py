@@ -167,9 +167,7 @@ def _class(node, lines):
     if fields and (_decorated(node, "dataclass") or _named_tuple(node)):
         signature = "(" + ", ".join(f.target.id + (f"={ast.unparse(f.value)}" if f.value else "") for f in fields) + ")"
         source = "\n".join(line.strip() for f in fields for line in lines[f.lineno - 1 : f.end_lineno])
-    return Entry(
-        "class", node.name, signature, ast.get_docstring(node) or "", _first(node), node.end_lineno, source, tuple(members)
-    )
+    return Entry("class", node.name, signature, ast.get_docstring(node) or "", _first(node), node.end_lineno, source, tuple(members))
 
 
 def _named_tuple(node):

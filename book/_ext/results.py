@@ -56,7 +56,9 @@ def tables(root, wanted):
             if wanted in (None, run["recipe"]):
                 runs.setdefault(run["recipe"], []).append((run, row(run), versions(run), list(description(run))))
         except (KeyError, ValueError, TypeError) as error:
-            raise ValueError(f"results/{path.name} is not a recorded run ({error!r}): write it with `python -m dlcourse train ... --record`") from error
+            raise ValueError(
+                f"results/{path.name} is not a recorded run ({error!r}): write it with `python -m dlcourse train ... --record`"
+            ) from error
     for recipe, found in runs.items():
         found.sort(key=lambda item: list(BACKENDS).index(item[0]["backend"]))
         lines = [*found[0][3], ""]

@@ -9,9 +9,22 @@ function reachable() {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
   }
 }
+// A line does not begin with the comma after a formula: a formula is a box, and a line may break behind a box.
+function keepPunctuation() {
+  for (const formula of document.querySelectorAll("article span.math")) {
+    const next = formula.nextSibling;
+    const found = next && next.nodeType === Node.TEXT_NODE && next.data.match(/^[^\s\w]{1,3}/);
+    if (!found || formula.offsetWidth > formula.parentElement.clientWidth / 2) continue;
+    const together = document.createElement("span");
+    together.className = "together";
+    formula.before(together);
+    together.append(formula, next.splitText(0).splitText(found[0].length).previousSibling);
+  }
+}
+
 window.addEventListener("load", () => {
   const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
-  Promise.resolve(ready).then(reachable);
+  Promise.resolve(ready).then(keepPunctuation).then(reachable);
   window.addEventListener("resize", reachable);
   document.addEventListener("change", reachable);
 });

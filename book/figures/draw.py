@@ -4,6 +4,7 @@ Colours are those of Okabe and Ito, which colour-blind readers tell apart; each 
 the dark theme's ground, because an SVG in an <img> does not know which of the two the reader chose.
 """
 
+import itertools
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -32,18 +33,24 @@ def cover():
         middle = (top + bottom) / 2
         units.append([(x, middle + (i - (count - 1) / 2) * gap) for i in range(count)])
     body = [arrow_head("forward", BLUE), arrow_head("backward", ORANGE)]
-    for left, right in zip(units, units[1:], strict=False):
+    for left, right in itertools.pairwise(units):
         for x1, y1 in left:
             for x2, y2 in right:
-                body.append(f"<line x1='{x1:.0f}' y1='{y1:.1f}' x2='{x2:.0f}' y2='{y2:.1f}' stroke='{GREY}' stroke-opacity='.55' stroke-width='1.2'/>")
+                body.append(
+                    f"<line x1='{x1:.0f}' y1='{y1:.1f}' x2='{x2:.0f}' y2='{y2:.1f}' stroke='{GREY}' stroke-opacity='.55' stroke-width='1.2'/>"
+                )
     for number, layer in enumerate(units):
         colour = GREY if number == 0 else ORANGE if number == len(units) - 1 else BLUE
         for x, y in layer:
             body.append(f"<circle cx='{x:.0f}' cy='{y:.1f}' r='14' fill='{colour}'/>")
-    for (x1, x2), sign in zip(zip(columns, columns[1:], strict=False), "123", strict=True):
+    for (x1, x2), sign in zip(itertools.pairwise(columns), "123", strict=True):
         text = f"{FONT} font-size='17' font-weight='600' text-anchor='middle'"
-        body.append(f"<line x1='{x1 + 22:.0f}' y1='48' x2='{x2 - 22:.0f}' y2='48' stroke='{BLUE}' stroke-width='3' marker-end='url(#forward)'/>")
-        body.append(f"<line x1='{x2 - 22:.0f}' y1='282' x2='{x1 + 22:.0f}' y2='282' stroke='{ORANGE}' stroke-width='3' marker-end='url(#backward)'/>")
+        body.append(
+            f"<line x1='{x1 + 22:.0f}' y1='48' x2='{x2 - 22:.0f}' y2='48' stroke='{BLUE}' stroke-width='3' marker-end='url(#forward)'/>"
+        )
+        body.append(
+            f"<line x1='{x2 - 22:.0f}' y1='282' x2='{x1 + 22:.0f}' y2='282' stroke='{ORANGE}' stroke-width='3' marker-end='url(#backward)'/>"
+        )
         body.append(f"<text x='{(x1 + x2) / 2:.0f}' y='36' fill='{BLUE}' {text}>layer {sign}</text>")
         body.append(f"<text x='{(x1 + x2) / 2:.0f}' y='307' fill='{ORANGE}' {text}>gradient {sign}</text>")
     side = f"{FONT} font-size='19' font-weight='700'"

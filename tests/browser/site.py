@@ -123,7 +123,7 @@ def look(context, home, name):
 
 
 INSPECT = r"""() => {
-  const article = document.querySelector("article") || document.body;
+  const article = document.querySelector("article") || document.querySelector("main") || document.body;
   const found = {formulas: [], overflow: [], figures: []};
   const short = text => text.trim().replace(/\s+/g, " ").slice(0, 60);
 

@@ -80,8 +80,8 @@ def plan(absent):
     pytest = [*python, "pytest"]
     covered = ["--cov=dlcourse", "--cov-report=", f"--cov-report=json:{REPORTS / 'coverage.json'}"]
     return [
-        Step("style", [*python, "ruff", "check", "."]),
-        Step("format", [*python, "ruff", "format", "--check", "."]),
+        Step("style", [*python, "ruff", "check", "--output-format=concise", "."]),
+        Step("format", [*python, "ruff", "format", "--check", "--output-format=concise", "."]),
         Step("lint", [*python, "tools", "lint"]),
         Step("unit", [*pytest, "tests", "--ignore=tests/browser", *covered, *junit("unit"), *TWO_WORKERS], one_thread),
         Step("book", [*python, "tools", "book"]),

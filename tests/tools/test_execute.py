@@ -53,7 +53,7 @@ def test_draft_becomes_a_notebook_and_keeps_ids(path, tmp_path, monkeypatch, cap
     first = notebooks.read(path)
     assert [cell.cell_type for cell in first.cells] == ["markdown", "code", "markdown", "code"]
     assert first.cells[1].metadata.tags == ["remove-cell"]
-    assert first.cells[3].outputs[0].data["text/plain"] == "(21, '2', None, True)"
+    assert first.cells[3].outputs[0].data["text/plain"] == "(21, '1', None, True)"
     assert [cell.execution_count for cell in first.cells if cell.cell_type == "code"] == [1, 2]
     assert 5 <= first.metadata.dlcourse.budget.seconds <= 20
     assert 50 <= first.metadata.dlcourse.budget.peak_mb <= 300

@@ -48,7 +48,7 @@ def run(root, collect_only=False):
     """Run the tests of the equations in `root`: (ledger, faults, whether they pass).  With `collect_only` nothing runs and no error is known."""
     with tempfile.TemporaryDirectory() as folder:
         target = Path(folder) / "ledger.json"
-        command = [sys.executable, "-m", "pytest", "tests/ledger", "-q", "-p", "no:cacheprovider", "--ledger", str(target)]
+        command = [sys.executable, "-m", "pytest", "tests/ledger", "-q", "--ledger", str(target)]
         command += ["--collect-only"] if collect_only else ["-m", "equation"]
         command += ["-p", "pytest_timeout"]  # pyproject.toml sets its limit; the other plug-ins only cost time here
         environment = os.environ | {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}

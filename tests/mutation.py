@@ -35,7 +35,9 @@ def changed(node, **fields):
 def mutations(node):
     """The wrong versions of one node of the syntax tree."""
     match node:
-        case ast.BinOp(left=left, op=op, right=right):  # a flipped sign, a factor upside down, transposed operands, a forgotten term or factor
+        case ast.BinOp(
+            left=left, op=op, right=right
+        ):  # a flipped sign, a factor upside down, transposed operands, a forgotten term or factor
             yield from (changed(node, op=other()) for other in ARITHMETIC.get(type(op), []))
             if isinstance(op, ast.MatMult):
                 yield changed(node, left=right, right=left)
@@ -106,7 +108,11 @@ def syntax_mutants(source):
                 mutant = copy.deepcopy(function)  # the rest of the module is shared between the mutants
                 target = list(ast.walk(mutant))[index]
                 replacement = ast.fix_missing_locations(list(mutations(target))[kind])
-                what = " -> ".join(ast.unparse(part) for part in (node, replacement)) if not isinstance(node, ast.If) else f"if {ast.unparse(node.test)} -> if {replacement.test.value}"
+                what = (
+                    " -> ".join(ast.unparse(part) for part in (node, replacement))
+                    if not isinstance(node, ast.If)
+                    else f"if {ast.unparse(node.test)} -> if {replacement.test.value}"
+                )
                 seen[name, what] = number = seen.get((name, what), 0) + 1  # the same text may stand there again
                 mutant = ast.fix_missing_locations(Replace(target, replacement).visit(mutant))
                 if owner:
@@ -129,7 +135,7 @@ def build(name, source):
     """A module `name` from source or a syntax tree, without touching the real one."""
     module = types.ModuleType(name)
     module.__file__ = f"<mutant of {name}>"
-    exec(compile(source, module.__file__, "exec"), module.__dict__)  # noqa: S102 - our own source
+    exec(compile(source, module.__file__, "exec"), module.__dict__)
     return module
 
 
@@ -137,6 +143,6 @@ def survives(check, *arguments):
     """Whether a check passes on a mutant. Any exception kills."""
     try:
         check(*arguments)
-    except Exception:  # noqa: BLE001 - a crash kills as well
+    except Exception:
         return False
     return True

@@ -33,19 +33,44 @@ def refusal(call):
 X = np.zeros((4, 6), np.float32)
 Y = np.array([0, 1, 2, 0])
 BATCHES = {
-    "label too large": ("cross_entropy", X, np.array([0, 1, 2, 3]), "labels run from 0 to 3 but the model has 3 classes: build it with outputs=4"),
+    "label too large": (
+        "cross_entropy",
+        X,
+        np.array([0, 1, 2, 3]),
+        "labels run from 0 to 3 but the model has 3 classes: build it with outputs=4",
+    ),
     "label negative": ("cross_entropy", X, np.array([0, 1, -1, 2]), "labels run from -1 to 2 but the model has 3 classes"),
-    "labels as floats": ("cross_entropy", X, Y.astype(float), "cross_entropy takes one integer class number for each example, not float64 of shape (4,)"),
-    "labels one-hot": ("cross_entropy", X, np.eye(3, dtype=int)[Y], "cross_entropy takes one integer class number for each example, not int64 of shape (4, 3)"),
+    "labels as floats": (
+        "cross_entropy",
+        X,
+        Y.astype(float),
+        "cross_entropy takes one integer class number for each example, not float64 of shape (4,)",
+    ),
+    "labels one-hot": (
+        "cross_entropy",
+        X,
+        np.eye(3, dtype=int)[Y],
+        "cross_entropy takes one integer class number for each example, not int64 of shape (4, 3)",
+    ),
     "too few targets": ("cross_entropy", X, Y[:3], "4 examples but 3 targets: each example needs one"),
-    "wrong width": ("cross_entropy", X[:, :5], Y, "an example has 5 numbers but the model takes 6: build it with inputs=5, or pass the data it was built for"),
+    "wrong width": (
+        "cross_entropy",
+        X[:, :5],
+        Y,
+        "an example has 5 numbers but the model takes 6: build it with inputs=5, or pass the data it was built for",
+    ),
     "wrong image": ("cross_entropy", np.zeros((4, 3, 3, 1)), Y, "an example has 9 numbers but the model takes 6"),
     "empty batch": ("cross_entropy", X[:0], Y[:0], "the batch is empty (x has shape (0, 6)): pass at least one example"),
     "one example": ("cross_entropy", X[0], Y[:1], "x has shape (6,): the first axis is the batch, so a single example needs x[None]"),
     "a number": ("cross_entropy", np.float32(1), Y[:1], "x has shape ()"),
     "regression targets": ("mse", X, np.zeros((4, 2)), "targets of shape (4, 2) do not fit 3 outputs: pass shape (4, 3)"),
     "flat targets for three outputs": ("mse", X, np.zeros(4), "targets of shape (4,) do not fit 3 outputs: pass shape (4, 3)"),
-    "not a probability": ("binary_cross_entropy", X, np.full((4, 3), 2.0), "targets run from 2.0 to 2.0: binary_cross_entropy takes probabilities"),
+    "not a probability": (
+        "binary_cross_entropy",
+        X,
+        np.full((4, 3), 2.0),
+        "targets run from 2.0 to 2.0: binary_cross_entropy takes probabilities",
+    ),
 }
 
 
@@ -138,7 +163,15 @@ def test_states_that_do_not_fit(backend):
 # ---------------------------------------------------------------- frameworks that are not there
 
 
-@pytest.mark.parametrize(("name", "sentence"), [("tensorflow", "unknown backend 'tensorflow'"), ("pytorch", "did you mean torch?"), ("Numpy", "did you mean numpy?"), (None, "unknown backend None")])
+@pytest.mark.parametrize(
+    ("name", "sentence"),
+    [
+        ("tensorflow", "unknown backend 'tensorflow'"),
+        ("pytorch", "did you mean torch?"),
+        ("Numpy", "did you mean numpy?"),
+        (None, "unknown backend None"),
+    ],
+)
 def test_unknown_backend(name, sentence):
     message = refusal(lambda: dlcourse.backend(name))
     assert sentence in message and message.endswith("choose one of numpy, torch, mlx")

@@ -30,7 +30,12 @@ NETWORKS = {
 }
 OPTIMIZERS = {
     "SGD": ("SGD", {}, None, 0.05),
-    "Nesterov with decay": ("SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-2}, None, 2e-3),  # 1e-2 diverges, and would magnify rounding
+    "Nesterov with decay": (
+        "SGD",
+        {"momentum": 0.9, "nesterov": True, "weight_decay": 1e-2},
+        None,
+        2e-3,
+    ),  # 1e-2 diverges, and would magnify rounding
     "clipped": ("SGD", {}, 0.05, 0.1),
     "Adam": ("Adam", {}, None, 1e-3),
     "AdamW": ("AdamW", {"weight_decay": 0.1}, None, 1e-3),

@@ -19,12 +19,16 @@ from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
 
 DTYPES = [np.float16, np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.bool_]
-arrays = st.sampled_from(DTYPES).flatmap(lambda dtype: st_numpy.arrays(dtype, st_numpy.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3)))
-names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(lambda name: name != "__metadata__")
+arrays = st.sampled_from(DTYPES).flatmap(
+    lambda dtype: st_numpy.arrays(dtype, st_numpy.array_shapes(min_dims=0, max_dims=4, min_side=0, max_side=3))
+)
+names = st.text(st.characters(codec="utf-8", exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12).filter(
+    lambda name: name != "__metadata__"
+)
 
 
 def same(a, b):
-    return list(sorted(a)) == list(sorted(b)) and all(
+    return sorted(a) == sorted(b) and all(
         a[name].dtype == b[name].dtype and a[name].shape == b[name].shape and a[name].tobytes() == b[name].tobytes() for name in b
     )
 
@@ -32,7 +36,10 @@ def same(a, b):
 # ---------------------------------------------------------------- files
 
 
-@given(saved=st.dictionaries(names, arrays, max_size=4), metadata=st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=8), max_size=3))
+@given(
+    saved=st.dictionaries(names, arrays, max_size=4),
+    metadata=st.dictionaries(names, st.text(st.characters(codec="utf-8"), max_size=8), max_size=3),
+)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_round_trip(tmp_path, saved, metadata):
     path = tmp_path / "a.safetensors"
@@ -160,7 +167,9 @@ HOSTILE = {
 def test_hostile_file(tmp_path, content, read):
     path = tmp_path / "hostile.safetensors"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"hostile\.safetensors is not a whole safetensors file .*: delete it and save or download it again"):
+    with pytest.raises(
+        ValueError, match=r"hostile\.safetensors is not a whole safetensors file .*: delete it and save or download it again"
+    ):
         read(path)
 
 

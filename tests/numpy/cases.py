@@ -90,7 +90,9 @@ def draw_binary(soft):
 
 def slow_linear(arguments, _):
     x, weight, bias = arguments
-    rows = [[sum(w * value for w, value in zip(line, row, strict=True)) + b for line, b in zip(weight, bias, strict=True)] for row in rows_of(x)]
+    rows = [
+        [sum(w * value for w, value in zip(line, row, strict=True)) + b for line, b in zip(weight, bias, strict=True)] for row in rows_of(x)
+    ]
     return np.reshape(rows, (*x.shape[:-1], len(bias)))
 
 
@@ -116,7 +118,10 @@ def slow_softmax(arguments, _):
 
 
 def slow_log_softmax(arguments, _):
-    rows = [[value - max(row) - math.log(math.fsum(math.exp(other - max(row)) for other in row)) for value in row] for row in rows_of(arguments[0])]
+    rows = [
+        [value - max(row) - math.log(math.fsum(math.exp(other - max(row)) for other in row)) for value in row]
+        for row in rows_of(arguments[0])
+    ]
     return np.reshape(rows, arguments[0].shape)
 
 
@@ -176,10 +181,21 @@ CASES = [
     Case("linear", "", draw_linear, one_array("linear"), slow_linear, lambda torch, t, c: torch.nn.functional.linear(*t)),
     *(
         Case("dropout", variant, draw, call_dropout, slow_dropout, torch_dropout)
-        for variant, draw in [("training", draw_dropout(0.3)), ("p-zero", draw_dropout(0.0)), ("evaluation", draw_dropout(0.5, with_rng=False))]
+        for variant, draw in [
+            ("training", draw_dropout(0.3)),
+            ("p-zero", draw_dropout(0.0)),
+            ("evaluation", draw_dropout(0.5, with_rng=False)),
+        ]
     ),
     Case("relu", "", draw_kinked, one_array("relu"), elementwise(lambda v: max(v, 0.0)), lambda torch, t, c: torch.relu(*t)),
-    Case("sigmoid", "", draw_array, one_array("sigmoid"), elementwise(lambda v: 1 / (1 + math.exp(-v))), lambda torch, t, c: torch.sigmoid(*t)),
+    Case(
+        "sigmoid",
+        "",
+        draw_array,
+        one_array("sigmoid"),
+        elementwise(lambda v: 1 / (1 + math.exp(-v))),
+        lambda torch, t, c: torch.sigmoid(*t),
+    ),
     Case("tanh", "", draw_array, one_array("tanh"), elementwise(math.tanh), lambda torch, t, c: torch.tanh(*t)),
     *(
         Case("softmax", variant, draw, one_array("softmax"), slow_softmax, lambda torch, t, c: torch.softmax(*t, dim=-1))
@@ -189,7 +205,14 @@ CASES = [
         Case("log_softmax", variant, draw, one_array("log_softmax"), slow_log_softmax, lambda torch, t, c: torch.log_softmax(*t, dim=-1))
         for variant, draw in [("", draw_array), ("ties", draw_ties)]
     ),
-    Case("mse_loss", "", draw_mse, with_targets("mse_loss"), slow_mse, lambda torch, t, c: torch.nn.functional.mse_loss(*t, torch.from_numpy(c[0]))),
+    Case(
+        "mse_loss",
+        "",
+        draw_mse,
+        with_targets("mse_loss"),
+        slow_mse,
+        lambda torch, t, c: torch.nn.functional.mse_loss(*t, torch.from_numpy(c[0])),
+    ),
     *(
         Case("cross_entropy", variant, draw, with_targets("cross_entropy"), slow_cross_entropy, torch_cross_entropy)
         for variant, draw in [
@@ -237,7 +260,9 @@ def check_manners(f, case, rng, lead, width):
     y, backward = case.call(f, arguments, constants)
     assert y.dtype == np.float32, f"{case}: float32 gave {y.dtype}"
     difference = np.abs(y - case.oracle(tuple(x.astype(np.float64) for x in arguments), constants)).max()
-    assert difference <= 1e-5 * max(1.0, np.abs(y).max()), f"{case} in float32 is off by {difference:.1e}"  # a loss near 0 keeps the rounding of the logits
+    assert difference <= 1e-5 * max(1.0, np.abs(y).max()), (
+        f"{case} in float32 is off by {difference:.1e}"
+    )  # a loss near 0 keeps the rounding of the logits
     u = 0.5 if np.ndim(y) == 0 else rng.normal(size=y.shape).astype(np.float32)
     upstream, kept = np.copy(u), np.copy(y)
     first, second = as_tuple(backward(u)), as_tuple(backward(u))
@@ -252,7 +277,9 @@ def check_manners(f, case, rng, lead, width):
     assert np.array_equal(y, kept), f"{case}: backward changed y"
 
 
-EXTREMES = np.array([[1000.0, -1000.0, 0.0], [0.0, 0.0, 0.0], [-1000.0, -1000.0, -1000.0], [1000.0, 1000.0, 1000.0], [-1000.0, 999.0, 1000.0]])
+EXTREMES = np.array(
+    [[1000.0, -1000.0, 0.0], [0.0, 0.0, 0.0], [-1000.0, -1000.0, -1000.0], [1000.0, 1000.0, 1000.0], [-1000.0, 999.0, 1000.0]]
+)
 EXTREME_CALLS = {
     "linear": lambda f, x: f.linear(x, x[:3], x[0]),
     "dropout": lambda f, x: f.dropout(x, 0.5, np.random.default_rng(0)),
@@ -301,7 +328,9 @@ def exact_values(f):
     assert y.tolist() == [0.0, 0.0, 2.0] and backward(np.ones(3)).tolist() == [0.0, 0.0, 1.0]
     assert f.sigmoid(np.array([0.0, -1000.0, 1000.0]))[0].tolist() == [0.5, 0.0, 1.0]
     assert_close("sigmoid far to the left", f.sigmoid(np.array([-40.0]))[0], [math.exp(-40.0)], 1e-15)
-    assert_close("binary_cross_entropy of a sure answer", f.binary_cross_entropy(np.array([40.0]), np.array([1.0]))[0], math.exp(-40.0), 1e-15)
+    assert_close(
+        "binary_cross_entropy of a sure answer", f.binary_cross_entropy(np.array([40.0]), np.array([1.0]))[0], math.exp(-40.0), 1e-15
+    )
     assert f.softmax(np.zeros((1, 4)))[0].tolist() == [[0.25] * 4]
     assert_close("cross_entropy of uniform logits", f.cross_entropy(np.zeros((2, 4)), np.array([0, 3]))[0], math.log(4), 1e-15)
     assert f.cross_entropy(np.array([[0.0, -1000.0]]), np.array([1]))[0] == 1000.0
@@ -329,7 +358,11 @@ REFUSED = [
     ("cross_entropy", "targets have shape (2, 1)", lambda f: f.cross_entropy(np.zeros((2, 3)), np.zeros((2, 1), int))),
     ("cross_entropy", "no target to average ove", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([-100, -100]))),
     ("cross_entropy", "no target to average ove", lambda f: f.cross_entropy(np.zeros((0, 3)), np.zeros(0, int))),
-    ("cross_entropy", "labels run from 1 to 3 but the logits have 3 classes: labels must lie in 0 ... 2", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([1, 3]))),
+    (
+        "cross_entropy",
+        "labels run from 1 to 3 but the logits have 3 classes: labels must lie in 0 ... 2",
+        lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([1, 3])),
+    ),
     ("cross_entropy", "labels run from -1 to 0", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([-1, 0]))),
     ("binary_cross_entropy", "shape (2, 1) but targets (2,)", lambda f: f.binary_cross_entropy(np.zeros((2, 1)), np.zeros(2))),
     ("binary_cross_entropy", "binary_cross_entropy: no target", lambda f: f.binary_cross_entropy(np.zeros(0), np.zeros(0))),

@@ -41,11 +41,19 @@ def set_gradients(model, rng):
 def check_linear_layer(layers):
     rng = np.random.default_rng(1)
     layer = layers.Linear(3, 2)
-    assert [(name, p.data.shape, p.data.dtype) for name, p in layer.named_parameters()] == [("weight", (2, 3), np.float32), ("bias", (2,), np.float32)]
+    assert [(name, p.data.shape, p.data.dtype) for name, p in layer.named_parameters()] == [
+        ("weight", (2, 3), np.float32),
+        ("bias", (2,), np.float32),
+    ]
     weight, bias, x, dy = rng.normal(size=(2, 3)), rng.normal(size=2), rng.normal(size=(5, 3)), rng.normal(size=(5, 2))
     layer.load_state({"weight": weight, "bias": bias})
     y, backward = layer(x)
-    assert_close("y", y, [[sum(w * value for w, value in zip(line, row, strict=True)) + b for line, b in zip(weight, bias, strict=True)] for row in x], 1e-13)
+    assert_close(
+        "y",
+        y,
+        [[sum(w * value for w, value in zip(line, row, strict=True)) + b for line, b in zip(weight, bias, strict=True)] for row in x],
+        1e-13,
+    )
     assert_close("dx", backward(dy), [[sum(dy[n, o] * weight[o, i] for o in range(2)) for i in range(3)] for n in range(5)], 1e-13)
     dweight = [[sum(dy[n, o] * x[n, i] for n in range(5)) for i in range(3)] for o in range(2)]
     assert_close("dweight", layer.gradients()["weight"], dweight, 1e-13)
@@ -221,7 +229,9 @@ def check_optimizer(optim, kind, options, steps=4):
             q.grad[...] = p.grad
         optimizer.step(0.01)
         resumed.step(0.01)
-        assert all(np.array_equal(array, other.state()[name]) for name, array in model.state().items()), "a loaded optimizer goes on differently"
+        assert all(np.array_equal(array, other.state()[name]) for name, array in model.state().items()), (
+            "a loaded optimizer goes on differently"
+        )
     incomplete = optimizer.state()
     incomplete.pop("step")
     raises(ValueError, "missing step", lambda: resumed.load_state(incomplete))
@@ -313,6 +323,8 @@ def check_initial(initial):
             assert abs(weight.mean()) < 5 * weight.std() / math.sqrt(weight.size)
             assert not weights[f"layers.{i}.bias"].any()
     again, other = initial.initial_state(config, 0, np.float64), initial.initial_state(config, 1)
-    assert all(np.array_equal(array.astype(np.float32), state[name]) for name, array in again.items()), "float32 is not the float64 draw, cast"
+    assert all(np.array_equal(array.astype(np.float32), state[name]) for name, array in again.items()), (
+        "float32 is not the float64 draw, cast"
+    )
     assert relative(other["layers.0.weight"], state["layers.0.weight"]) > 1
     raises(ValueError, "pass a configuration", lambda: initial.initial_state({"inputs": 3}, 0))

@@ -20,7 +20,15 @@ class Nested(Module):
 
 def test_names_are_paths_in_the_order_of_assignment():
     names = [name for name, _ in Nested().named_parameters()]
-    assert names == ["scale", "head.weight", "head.bias", "blocks.0.weight", "blocks.0.bias", "blocks.1.layers.0.weight", "blocks.1.layers.0.bias"]
+    assert names == [
+        "scale",
+        "head.weight",
+        "head.bias",
+        "blocks.0.weight",
+        "blocks.0.bias",
+        "blocks.1.layers.0.weight",
+        "blocks.1.layers.0.bias",
+    ]
 
 
 def test_parameters_start_at_zero_in_float32():

@@ -1,0 +1,167 @@
+"""The optimizers of all backends: the same steps, one state that goes from one to the other, the same clipping.
+
+MLX computes in float32, its 1 - beta^t included: 1 - 0.999 is off by 1.3e-5 there, and the step by half of that, 6.4e-6 (at beta 0.999, the largest
+at t = 1). Parameters here start at order one and take 50 steps of 0.01 to 0.03, so the tolerance for MLX's Adam is 1e-5; for its SGD, 1e-6."""
+
+import numpy as np
+import pytest
+
+import dlcourse
+from dlcourse.config import MLPConfig
+from dlcourse.initial import initial_state
+from dlcourse.state import compare
+from tests.numpy.models import OPTIMIZERS, name_of, raises
+
+CONFIG = MLPConfig(4, (3,), 2)
+MIRRORS = ("torch", "mlx")
+each_optimizer = pytest.mark.parametrize(("kind", "options"), OPTIMIZERS, ids=[name_of(optimizer) for optimizer in OPTIMIZERS])
+each_mirror = pytest.mark.parametrize("backend", MIRRORS)
+each_backend = pytest.mark.parametrize("backend", dlcourse.BACKENDS)
+
+
+class Run:
+    """A model and its optimizer in one backend, driven by given gradients."""
+
+    def __init__(self, backend, kind, options, dtype, seed=0):
+        self.backend, self.package = backend, dlcourse.backend(backend)
+        self.model = self.package.MLP(CONFIG)
+        # biases of order one: beside a start of zero, steps that cancel would leave rounding alone
+        self.model.load_state(
+            {name: array + 0.5 if array.ndim == 1 else array for name, array in initial_state(CONFIG, seed, dtype).items()}
+        )
+        self.optimizer = getattr(self.package, kind)(self.model, **options)
+
+    def set_gradients(self, gradients):
+        """The gradients in the form in which the backend has them."""
+        if self.backend == "numpy":
+            for name, p in self.model.named_parameters():
+                p.grad[...] = gradients[name]
+        if self.backend == "torch":
+            import torch
+
+            for name, p in self.model.named_parameters():
+                p.grad = torch.tensor(gradients[name], dtype=p.dtype)
+        if self.backend == "mlx":
+            from dlcourse.mlx.module import to_mlx
+
+            return to_mlx({name: g.astype(np.float32) for name, g in gradients.items()})
+        return None
+
+    def step(self, gradients, lr):
+        tree = self.set_gradients(gradients)
+        self.optimizer.step(*((lr,) if tree is None else (lr, tree)))
+
+    def clip(self, gradients, max_norm):
+        """(clipped gradients, norm)"""
+        tree = self.set_gradients(gradients)
+        if tree is None:
+            norm = self.package.clip_gradients(self.model, max_norm)
+            return self.model.gradients(), norm
+        from dlcourse.mlx.module import to_numpy
+
+        tree, norm = self.package.clip_gradients(tree, max_norm)
+        return to_numpy(tree), norm
+
+
+def draws(rng, count):
+    shapes = {name: array.shape for name, array in initial_state(CONFIG, 0).items()}
+    return [{name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(count)]
+
+
+def tolerance(backend, kind):
+    return 1e-12 if backend == "torch" else 1e-6 if kind == "SGD" else 1e-5
+
+
+def dtype_of(backend):
+    return np.float32 if backend == "mlx" else np.float64
+
+
+@each_optimizer
+@each_mirror
+def test_50_steps(backend, kind, options, rng):
+    ours, theirs = (Run(name, kind, options, dtype_of(backend)) for name in ("numpy", backend))
+    for i, gradients in enumerate(draws(rng, 50)):
+        for run in (ours, theirs):
+            run.step(gradients, 0.01 * (1 + i % 3))
+    compare(theirs.model.state(), ours.model.state()).check(tolerance(backend, kind))
+    # m is a mean of signs that cancel: its rounding is that of its terms
+    compare(theirs.optimizer.state(), ours.optimizer.state()).check(1e-12 if backend == "torch" else 1e-5)
+
+
+@each_optimizer
+@pytest.mark.parametrize("first", dlcourse.BACKENDS)
+@pytest.mark.parametrize("second", dlcourse.BACKENDS)
+def test_one_state_for_all(first, second, kind, options, rng):
+    """Ten steps in one backend, the states handed over, ten in another: as twenty in the first."""
+    dtype = np.float32 if "mlx" in (first, second) else np.float64
+    whole, start, rest = (Run(name, kind, options, dtype, seed) for name, seed in ((first, 0), (first, 0), (second, 9)))
+    gradients = draws(rng, 20)
+    for g in gradients:
+        whole.step(g, 0.01)
+    for g in gradients[:10]:
+        start.step(g, 0.01)
+    rest.model.load_state(start.model.state())
+    rest.optimizer.load_state(start.optimizer.state())
+    assert int(rest.optimizer.state()["step"]) == 10
+    compare(rest.optimizer.state(), start.optimizer.state()).check(0.0)
+    for g in gradients[10:]:
+        rest.step(g, 0.01)
+    if first == second:
+        compare(rest.model.state(), whole.model.state()).check(0.0)
+    compare(rest.model.state(), whole.model.state()).check(1e-5 if "mlx" in (first, second) else 1e-12)
+
+
+@each_optimizer
+@each_backend
+def test_the_state_of_no_steps(backend, kind, options, rng):
+    """Loading a fresh state resets an optimizer that has stepped."""
+    dtype = dtype_of(backend)
+    fresh, used = Run(backend, kind, options, dtype), Run(backend, kind, options, dtype)
+    gradients = draws(rng, 3)
+    used.step(gradients[0], 0.1)
+    used.model.load_state(fresh.model.state())
+    used.optimizer.load_state(fresh.optimizer.state())
+    assert int(used.optimizer.state()["step"]) == 0
+    for g in gradients[1:]:
+        fresh.step(g, 0.01)
+        used.step(g, 0.01)
+    compare(used.model.state(), fresh.model.state()).check(0.0)
+
+
+@each_backend
+def test_the_state_of_an_optimizer_is_a_copy(backend, rng):
+    run = Run(backend, "Adam", {}, dtype_of(backend))
+    run.step(draws(rng, 1)[0], 0.01)
+    before = run.optimizer.state()
+    for array in run.optimizer.state().values():
+        array += 1
+    compare(run.optimizer.state(), before).check(0.0)
+
+
+@each_backend
+def test_clip_gradients(backend, rng):
+    """The formula itself, also where the norm is small: the frameworks' own functions divide by |g| + 1e-6."""
+    tight = 1e-6 if backend == "mlx" else 1e-14
+    for scale in (1.0, 1e-4):
+        gradients = {name: g * scale for name, g in draws(rng, 1)[0].items()}
+        norm = np.sqrt(sum((g**2).sum() for g in gradients.values()))
+        run = Run(backend, "SGD", {}, dtype_of(backend))
+        clipped, returned = run.clip(gradients, norm / 3)
+        assert isinstance(returned, float) and abs(returned - norm) <= tight * norm
+        compare(clipped, {name: g / 3 for name, g in gradients.items()}).check(tight)
+        clipped, returned = run.clip(gradients, norm * 2)
+        compare(clipped, {name: g.astype(dtype_of(backend)) for name, g in gradients.items()}).check(0.0)
+        for wrong in (0.0, -1.0, float("nan")):
+            raises(
+                ValueError,
+                "the largest gradient norm must be above 0",
+                lambda wrong=wrong, run=run, gradients=gradients: run.clip(gradients, wrong),
+            )
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])  # in MLX gradients are values
+def test_the_step_leaves_the_gradients(backend, rng):
+    gradients = draws(rng, 1)[0]
+    run = Run(backend, "SGD", {"momentum": 0.9, "nesterov": True, "weight_decay": 0.1}, np.float64)
+    run.step(gradients, 0.1)
+    compare(run.model.gradients(), gradients).check(0.0)

@@ -1,0 +1,181 @@
+"""The three backends mirror each other: the same files, public names, signatures and docstrings.
+
+Read from the source, so that it holds on a machine without PyTorch and MLX. What differs is listed in EXCEPTIONS with its reason, and an
+exception that no longer applies fails."""
+
+import ast
+import functools
+import inspect
+from pathlib import Path
+
+import pytest
+
+import dlcourse
+
+ROOT = Path(dlcourse.__file__).parent
+BACKENDS = dlcourse.BACKENDS
+
+# (a file or file:name, what of it is not the same in all three): why
+EXCEPTIONS = {
+    ("functional.py", "file"): "PyTorch and MLX bring their own operations and gradients",
+    ("module.py:Parameter", "name"): "PyTorch's own; in MLX every array attribute is one",
+    ("module.py:Module.named_parameters", "name"): "PyTorch's own; MLX has parameters() as a tree",
+    ("module.py:Module.gradients", "name"): "gradients are values in MLX: the learner names them",
+    ("module.py:Module.zero_gradients", "name"): "PyTorch has zero_grad; gradients are values in MLX",
+    ("module.py:to_numpy", "name"): "MLX keeps parameters as a tree of its own arrays",
+    ("module.py:to_mlx", "name"): "MLX keeps parameters as a tree of its own arrays",
+    ("module.py:Module", "docstring"): "a NumPy module finds its parameters itself, the others extend the framework's",
+    ("module.py:Module.load_state", "docstring"): "MLX has no float64 on its GPU and no accurate exp in it: states become float32",
+    ("layers.py:Linear.__call__", "name"): "PyTorch's and MLX's own layers are called as they are",
+    ("mlp.py:MLP", "docstring"): "dropout acts where a generator is given in NumPy, in training mode elsewhere; the gradients are NumPy's",
+    ("mlp.py:MLP.__call__", "name"): "PyTorch calls it forward",
+    ("mlp.py:MLP.forward", "name"): "PyTorch calls it forward",
+    ("mlp.py:MLP.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks",
+    ("optim.py:Optimizer", "docstring"): "NumPy packs one flat buffer, the others wrap the framework's class",
+    ("optim.py:Optimizer.__init__", "signature"): "the wrappers take what they wrap",
+    ("optim.py:Optimizer.zero_gradients", "name"): "it clears NumPy's flat buffer",
+    ("optim.py:Optimizer.step", "name"): "NumPy has no update in common, the wrappers have",
+    ("optim.py:Optimizer.step", "signature"): "gradients are values in MLX, so the step takes them",
+    ("optim.py:SGD.step", "name"): "PyTorch's class does it all",
+    ("optim.py:SGD.step", "signature"): "gradients are values in MLX, so the step takes them",
+    ("optim.py:Adam.step", "name"): "the frameworks' classes do it all",
+    ("optim.py:AdamW.step", "name"): "MLX's AdamW would decay biases, so that the decay is written out",
+    ("optim.py:Adam", "docstring"): "MLX corrects the bias only when asked",
+    ("optim.py:clip_gradients", "signature"): "gradients are values in MLX",
+    ("optim.py:clip_gradients", "docstring"): "gradients are values in MLX, so that it returns the clipped ones too",
+    ("learner.py:Learner", "docstring"): "each names the generator of its dropout masks",
+}
+
+
+def public(name):
+    return not name.startswith("_") or name in ("__init__", "__call__")
+
+
+def signature(function):
+    return ast.unparse(function.args)
+
+
+def described(path):
+    """{"name" or "Class.method": (signature, docstring)} of the public names that a file defines."""
+    found = {}
+    for node in ast.parse(path.read_text(encoding="utf-8")).body:
+        if isinstance(node, ast.FunctionDef) and public(node.name):
+            found[node.name] = (signature(node), ast.get_docstring(node))
+        if isinstance(node, ast.ClassDef) and public(node.name):
+            found[node.name] = (None, ast.get_docstring(node))
+            for method in node.body:
+                if isinstance(method, ast.FunctionDef) and public(method.name):
+                    found[f"{node.name}.{method.name}"] = (signature(method), ast.get_docstring(method))
+    return found
+
+
+def files(backend):
+    return sorted(str(path.relative_to(ROOT / backend)) for path in (ROOT / backend).rglob("*.py"))
+
+
+@functools.cache
+def differences():
+    """{(what, kind): sentence} of everything that is not the same in all three."""
+    found = {}
+    listed = {backend: files(backend) for backend in BACKENDS}
+    for file in sorted(set().union(*listed.values())):
+        having = [backend for backend in BACKENDS if file in listed[backend]]
+        if len(having) < len(BACKENDS):
+            found[file, "file"] = f"{file} is in {', '.join(having)} only"
+            continue
+        names = {backend: described(ROOT / backend / file) for backend in BACKENDS}
+        for name in sorted(set().union(*names.values())):
+            having = [backend for backend in BACKENDS if name in names[backend]]
+            constructor = name.endswith(".__init__")
+            if len(having) < len(BACKENDS) and not constructor:  # it may be inherited; test_signatures_seen_from_outside compares it
+                found[f"{file}:{name}", "name"] = f"{file}: {name} is in {', '.join(having)} only"
+            for i, kind in enumerate(("signature", "docstring")):
+                versions = {backend: names[backend][name][i] for backend in having}
+                if kind == "docstring":  # a method without docstring says what its mirrors say
+                    versions = {backend: text for backend, text in versions.items() if text}
+                if len(set(versions.values())) > 1:
+                    found[f"{file}:{name}", kind] = f"{file}: the {kind} of {name} differs: {versions}"
+    return found
+
+
+def test_mirrored():
+    found = differences()
+    unlisted = {key: sentence for key, sentence in found.items() if key not in EXCEPTIONS}
+    assert not unlisted, "\n".join(unlisted.values())
+
+
+@pytest.mark.parametrize("exception", EXCEPTIONS, ids=" ".join)
+def test_exception_is_still_needed(exception):
+    assert exception in differences(), "the backends agree here now: remove the exception"
+
+
+def test_the_packages_export_the_same_names():
+    exported = {}
+    for backend in BACKENDS:
+        tree = ast.parse((ROOT / backend / "__init__.py").read_text(encoding="utf-8"))
+        (names,) = [ast.literal_eval(node.value) for node in tree.body if isinstance(node, ast.Assign) and node.targets[0].id == "__all__"]
+        imported = [alias.name for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+        assert sorted(names) == sorted(imported), backend
+        exported[backend] = names
+    assert exported["numpy"] == exported["torch"] == exported["mlx"]
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_no_backend_imports_another(backend):
+    others = {f"dlcourse.{other}" for other in BACKENDS if other != backend} | {other for other in ("torch", "mlx") if other != backend}
+    for file in files(backend):
+        for node in ast.walk(ast.parse((ROOT / backend / file).read_text(encoding="utf-8"))):
+            modules = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            for module in modules:
+                assert not any(module == other or module.startswith(f"{other}.") for other in others), f"{backend}/{file} imports {module}"
+                assert not (isinstance(node, ast.ImportFrom) and node.level), f"{backend}/{file} has a relative import"
+
+
+def public_methods(cls):
+    methods = {}
+    for base in reversed(cls.__mro__):
+        if base.__module__.startswith("dlcourse."):
+            methods |= {name: value for name, value in vars(base).items() if inspect.isfunction(value) and public(name)}
+    return {name: inspect.signature(method) for name, method in methods.items()}
+
+
+# Seen from outside, inherited methods included: (class, method) -> why it differs.
+OUTSIDE = {
+    ("MLP", "__call__"): "PyTorch's comes from nn.Module; NumPy's takes a generator",
+    ("MLP", "forward"): "PyTorch's name for it",
+    ("MLP", "named_parameters"): "the frameworks have their own",
+    ("MLP", "gradients"): "values in MLX",
+    ("MLP", "zero_gradients"): "the frameworks have their own way",
+    ("Linear", "__call__"): "the frameworks' own",
+    ("Linear", "named_parameters"): "the frameworks have their own",
+    ("Linear", "state"): "inside a model, parameters are reached through it",
+    ("Linear", "load_state"): "inside a model, parameters are reached through it",
+    ("Linear", "gradients"): "inside a model, parameters are reached through it",
+    ("Linear", "zero_gradients"): "the frameworks have their own way",
+    ("clip_gradients", ""): "values in MLX",
+    **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},
+    **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "Adam", "AdamW")},
+}
+
+
+def test_signatures_seen_from_outside():
+    packages = {name: dlcourse.backend(name) for name in BACKENDS}
+    found = set()
+    for name in packages["numpy"].__all__:
+        things = {backend: getattr(package, name) for backend, package in packages.items()}
+        if not inspect.isclass(things["numpy"]):
+            if len({str(inspect.signature(thing)) for thing in things.values()}) > 1:
+                found.add((name, ""))
+            continue
+        methods = {backend: public_methods(thing) for backend, thing in things.items()}
+        for method in set().union(*methods.values()):
+            if len({str(methods[backend].get(method)) for backend in BACKENDS}) > 1:
+                found.add((name, method))
+    assert found - OUTSIDE.keys() == set(), "not mirrored, and no reason given"
+    assert OUTSIDE.keys() - found == set(), "mirrored now: remove the exception"

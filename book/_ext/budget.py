@@ -15,7 +15,7 @@ class Budget(SphinxDirective):
             seconds, megabytes = budget["seconds"], budget["peak_mb"]
         except (KeyError, TypeError, ValueError, OSError):
             raise self.error(f"budget: {path.name} has no measured budget in its metadata: run  make execute") from None
-        return [nodes.paragraph("", f"Runs in about {seconds} seconds and {megabytes} MB on two CPU cores.", classes=["budget"])]
+        return [nodes.paragraph("", f"Runs in about {seconds} seconds and {megabytes} MB on one CPU core.", classes=["budget"])]
 
 
 def setup(app):

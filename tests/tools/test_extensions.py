@@ -97,7 +97,7 @@ def test_pages(site):
     assert r"\[y = 2 x\]" in page
     assert (out / "_static/ledger.css").exists()
     chapter = html.unescape(re.sub("<[^>]+>", "", (out / "chapters/one.html").read_text()))
-    assert re.search(r"Runs in about \d+ seconds and \d+ MB on two CPU cores\.", chapter)
+    assert re.search(r"Runs in about \d+ seconds and \d+ MB on one CPU core\.", chapter)
     assert "Share 97.0%, mean 0.970. 0.97" in chapter
     assert "mean = 0.970" not in chapter  # what JupyterLab shows below the cell, the page shows in its prose
     assert "TABS OF mlp.MLP" in chapter

@@ -202,7 +202,8 @@ def summary(absent, complete=True):
     write_json(BUILD / "summary.json", figures | {"faults": faults})
     width = max(map(len, figures))
     shown = {name: text or "not measured" for name, text in figures.items() if text or complete}
-    lines = ["--- summary " + "-" * 93, *(f"{name:<{width}}  {text}" for name, text in shown.items())]
+    title = "summary " if complete else "summary (of a step that did not run now: its figures of an earlier run) "
+    lines = [f"--- {title}".ljust(104, "-"), *(f"{name:<{width}}  {text}" for name, text in shown.items())]
     lines += [f"{'':<{width}}  {sentence}" for sentence in absent.values()]
     return lines, faults
 

@@ -68,7 +68,7 @@ def mutations(node):
                 yield arguments[0] if function.attr == "abs" else function.value
         case ast.Attribute(value=value, attr="T"):
             yield value
-        case ast.If(test=test) | ast.IfExp(test=test):
+        case ast.If() | ast.IfExp():
             yield from (changed(node, test=ast.Constant(constant)) for constant in (True, False))
         case ast.Return(value=ast.Tuple(elts=elements) as value):
             yield changed(node, value=changed(value, elts=elements[::-1]))

@@ -7,7 +7,9 @@ import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036  (this file stays readable for old Pythons, so that they get this sentence)
     version = ".".join(str(part) for part in sys.version_info[:3])
-    sys.stderr.write("The book needs Python 3.11 or newer and this is " + version + ": call with another, as in  make book PYTHON=python3.12\n")
+    sys.stderr.write(
+        "The book needs Python 3.11 or newer and this is " + version + ": call with another, as in  make book PYTHON=python3.12\n"
+    )
     sys.exit(1)
 
 from tools import environment

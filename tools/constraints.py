@@ -22,7 +22,9 @@ HEADER = """\
 def main(arguments):
     argparse.ArgumentParser(prog="python -m tools constraints", description=__doc__).parse_args(arguments)
     pins = installed_closure()
-    (ROOT / "constraints.txt").write_text(HEADER + "".join(f"{name}=={version}\n" for name, version in sorted(pins.items())), encoding="utf-8")
+    (ROOT / "constraints.txt").write_text(
+        HEADER + "".join(f"{name}=={version}\n" for name, version in sorted(pins.items())), encoding="utf-8"
+    )
     print(f"{len(pins)} pins in constraints.txt")
     return 0
 

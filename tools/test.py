@@ -93,7 +93,7 @@ def plan(absent):
 def nbval(name, variables, absent):
     """Run the notebooks again and compare every output with the stored one."""
     chapters = [str(path.relative_to(ROOT)) for path in notebooks() if not uses(path, absent)]
-    command = [sys.executable, "-m", "pytest", *NBVAL, *TWO_WORKERS, *junit(name), "-p", "no:cacheprovider", "-W", "default", *chapters]
+    command = [sys.executable, "-m", "pytest", *NBVAL, *TWO_WORKERS, *junit(name), "-W", "default", *chapters]
     return Step(name, command, variables, "" if chapters else "no chapter can run")
 
 

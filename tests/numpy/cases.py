@@ -67,7 +67,7 @@ def draw_labels(smoothing, ignored, ties=False):
     def draw(rng, lead, width):
         lowest = 1 if ignored == 0 else 0  # when class 0 is ignored, some target must be another
         width = max(width, lowest + 1)
-        z = rng.normal(size=(*lead, width)) * 2
+        z = rng.normal(size=(*lead, width))  # not larger: a loss near 0 keeps the rounding of its logits, which a quotient magnifies
         labels = rng.integers(lowest, width, size=lead)
         if ignored is not None:
             flat = labels.reshape(-1)

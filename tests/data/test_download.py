@@ -55,6 +55,7 @@ def test_a_broken_download_goes_on_where_it_ended(mnist, files, mirrors, fault):
     mirrors[0].fault = fault  # a server without ranges sends it all
     assert fetch(mnist).read_bytes() == content
     assert mirrors[0].requests == [(name, f"bytes={half}-")]
+    assert not mirrors[1].requests
 
 
 @pytest.mark.parametrize("size", ["shorter", "equal", "longer"])

@@ -5,7 +5,7 @@ if (location.protocol === "file:" && typeof DOCUMENTATION_OPTIONS !== "undefined
 
 // A box that scrolls sideways can be reached by keyboard.
 function reachable() {
-  for (const box of document.querySelectorAll("div.math, .cell_output, .output, .pst-scrollable-table-container, pre")) {
+  for (const box of document.querySelectorAll("div.math, figure, .cell_output, .output, .pst-scrollable-table-container, pre")) {
     if (box.scrollWidth > box.clientWidth + 1) box.tabIndex = 0;
   }
 }

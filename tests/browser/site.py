@@ -142,9 +142,9 @@ INSPECT = r"""() => {
   const wide = document.documentElement.clientWidth;
   if (document.documentElement.scrollWidth > wide + 1) found.overflow.push(`the page is ${document.documentElement.scrollWidth} wide in a window of ${wide}`);
   const scrolls = e => { for (; e && e !== document.body; e = e.parentElement) if (["auto", "scroll", "hidden", "clip"].includes(getComputedStyle(e).overflowX)) return true; return false; };
-  for (const e of article.querySelectorAll("*")) {
+  for (const e of article.querySelectorAll(":not(mjx-container *)")) {
     const box = e.getBoundingClientRect();
-    if (box.width > 1 && box.height > 1 && box.right > wide + 1 && !e.closest("mjx-assistive-mml, svg") && !scrolls(e.parentElement) && !scrolls(e))
+    if (box.width > 1 && box.height > 1 && box.right > wide + 1 && !e.closest("svg") && !scrolls(e.parentElement) && !scrolls(e))
       found.overflow.push(`<${e.tagName.toLowerCase()} class="${e.getAttribute("class") || ""}"> ends at ${Math.round(box.right)}, the window at ${wide}`);
   }
 

@@ -66,7 +66,7 @@ class Collector:
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node, error):
         for nodeid, marked in getattr(node, "workeroutput", {}).get(KEY, {}).items():
-            self.tests.setdefault(nodeid, {"labels": marked, "error": None})
+            self.tests.setdefault(nodeid, {"labels": {}, "error": None})["labels"] = marked  # its report may have come first
 
     def pytest_runtest_logreport(self, report):
         for key, value in report.user_properties:

@@ -31,7 +31,7 @@ LEVELS = {
     "state": 2,
     **dict.fromkeys(BACKENDS, 3),
     **dict.fromkeys(("data", "schedule", "metrics", "train", "recipes", "plot", "doctor"), 4),
-    **dict.fromkeys(("book", "check", "cli", "__main__"), 5),
+    **dict.fromkeys(("book", "check", "cli", "interactive", "__main__"), 5),
 }
 
 
@@ -242,7 +242,8 @@ def wheel(tmp_path_factory):
 
 def test_wheel_holds_the_package_and_nothing_else(wheel):
     names = set(zipfile.ZipFile(wheel).namelist())
-    files = {path.relative_to(ROOT).as_posix() for path in MODULES}
+    figures = [path for path in (ROOT / "dlcourse" / "interactive").iterdir() if path.suffix in (".css", ".js", ".svg")]
+    files = {path.relative_to(ROOT).as_posix() for path in [*MODULES, *figures]}
     assert {name for name in names if ".dist-info/" not in name} == files
 
 

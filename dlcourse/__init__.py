@@ -2,7 +2,7 @@
 
 import importlib
 
-from dlcourse.errors import MissingExtra, suggestion
+from dlcourse.errors import MissingExtra, is_absent, suggestion
 
 __version__ = "0.1.0"
 
@@ -14,10 +14,12 @@ def backend(name):
 
     Raises ValueError for an unknown name, MissingExtra (an ImportError) when the framework is not installed."""
     if name not in BACKENDS:
-        raise ValueError(f"unknown backend {name!r}{suggestion(name, BACKENDS)}: choose one of {', '.join(BACKENDS)}")
+        raise ValueError(
+            f"unknown backend {name!r}{suggestion(name, BACKENDS)}: choose one of {', '.join(BACKENDS)}"
+        )
     try:
         return importlib.import_module(f"dlcourse.{name}")
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.split(".")[0] != name:
+    except ImportError as error:
+        if not is_absent(name, error):
             raise
         raise MissingExtra(name, extra=name) from error

@@ -28,7 +28,9 @@ def glue(name, value, fmt=None):
     A float needs `fmt` with a precision (".3f", ".1%", ".2e") that leaves at most 4 significant digits; an integer or a text needs none.
     Raises ValueError for NaN and infinity, for an unrounded float, and for a name that already stands for another text."""
     if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_-]*", name):
-        raise ValueError(f"{name!r} cannot be a glued name: use letters, digits, _ and -, beginning with a letter")
+        raise ValueError(
+            f"{name!r} cannot be a glued name: use letters, digits, _ and -, beginning with a letter"
+        )
     text = formatted(name, value, fmt)
     cell, execution = _where()
     if name in _glued:
@@ -36,7 +38,9 @@ def glue(name, value, fmt=None):
         # A reader who changes a cell and runs it again gets the new value; two places that disagree are an error.
         again = cell is not None and cell == old_cell and execution != old_execution
         if old != text and not again:
-            raise ValueError(f"{name!r} is already glued as {old!r} and would become {text!r}: give one of them another name")
+            raise ValueError(
+                f"{name!r} is already glued as {old!r} and would become {text!r}: give one of them another name"
+            )
     _glued[name] = (text, cell, execution)
     display = need("IPython.display", extra="notebook").display
     # repr keeps a trailing zero: {glue:text} evaluates literals, and 0.970 would lose its last digit. JupyterLab shows the plain text,
@@ -49,7 +53,9 @@ def formatted(name, value, fmt=None):
     """The text that `glue(name, value, fmt)` stores."""
     if isinstance(value, str):
         if fmt is not None:
-            raise ValueError(f"{name!r} is text and was given the format {fmt!r}: format numbers only")
+            raise ValueError(
+                f"{name!r} is text and was given the format {fmt!r}: format numbers only"
+            )
         if not value.strip():
             raise ValueError(f"{name!r} is an empty text: glue what the page should say")
         return value
@@ -57,9 +63,13 @@ def formatted(name, value, fmt=None):
     if isinstance(value, int):
         return format(value, fmt or "d")
     if not math.isfinite(value):
-        raise ValueError(f"{name!r} is {value}: only finite numbers go into the prose, find out where it comes from")
+        raise ValueError(
+            f"{name!r} is {value}: only finite numbers go into the prose, find out where it comes from"
+        )
     if fmt is None or not re.search(r"\.\d+[eEfFgG%]$", fmt):
-        raise ValueError(f"{name!r} is a float with the format {fmt!r}: say how to round it, for example '.3f', '.1%' or '.2e'")
+        raise ValueError(
+            f"{name!r} is a float with the format {fmt!r}: say how to round it, for example '.3f', '.1%' or '.2e'"
+        )
     text = format(value, fmt)
     digits = significant_digits(text)
     if digits > SIGNIFICANT_DIGITS:
@@ -74,7 +84,10 @@ def mean_range(values, fmt):
     values = [_scalar("values", value) for value in values]
     if len(values) < 3:
         raise ValueError(f"a range over {len(values)} values says little: run at least 3 seeds")
-    mean, low, high = (formatted("values", float(v), fmt) for v in (sum(values) / len(values), min(values), max(values)))
+    mean, low, high = (
+        formatted("values", float(v), fmt)
+        for v in (sum(values) / len(values), min(values), max(values))
+    )
     return f"{mean} ({low} to {high})"
 
 
@@ -130,15 +143,21 @@ def find_source(name):
 
     The files are read, not imported: no framework is needed. Raises ValueError for a name that nothing has."""
     if not re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+", name):
-        raise ValueError(f"{name!r} is not a source name: write module.object, for example 'mlp.MLP' or 'functional.linear'")
+        raise ValueError(
+            f"{name!r} is not a source name: write module.object, for example 'mlp.MLP' or 'functional.linear'"
+        )
     module, *path = name.split(".")
-    places = [(backend, TITLES[backend], PACKAGE / backend / f"{module}.py") for backend in BACKENDS]
+    places = [
+        (backend, TITLES[backend], PACKAGE / backend / f"{module}.py") for backend in BACKENDS
+    ]
     found = [source for place in places if (source := _object_source(place, path))]
     if not found:
         shared = _object_source((None, f"dlcourse.{module}", PACKAGE / f"{module}.py"), path)
         found = [shared] if shared else []
     if not found:
-        raise ValueError(f"no backend has {name!r}: write module.object as in dlcourse/numpy, for example 'mlp.MLP' or 'functional.linear'")
+        raise ValueError(
+            f"no backend has {name!r}: write module.object as in dlcourse/numpy, for example 'mlp.MLP' or 'functional.linear'"
+        )
     return found
 
 
@@ -150,12 +169,21 @@ def _object_source(place, path):
     node = ast.parse(text)
     for name in path:
         kinds = (ast.FunctionDef, ast.ClassDef, ast.AsyncFunctionDef)
-        node = next((child for child in getattr(node, "body", []) if isinstance(child, kinds) and child.name == name), None)
+        node = next(
+            (
+                child
+                for child in getattr(node, "body", [])
+                if isinstance(child, kinds) and child.name == name
+            ),
+            None,
+        )
         if node is None:
             return None
     first = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
     lines = text.splitlines()[first - 1 : node.end_lineno]
-    return Source(backend, title, file, first, node.end_lineno, textwrap.dedent("\n".join(lines)) + "\n")
+    return Source(
+        backend, title, file, first, node.end_lineno, textwrap.dedent("\n".join(lines)) + "\n"
+    )
 
 
 def source(name):
@@ -165,7 +193,9 @@ def source(name):
     for number, item in enumerate(found):
         summary = f"{item.title}: dlcourse/{item.path.relative_to(PACKAGE).as_posix()}"
         code = f"<pre><code>{html.escape(item.text, quote=False)}</code></pre>"
-        blocks.append(f"<details{'' if number else ' open'}><summary>{html.escape(summary)}</summary>\n{code}\n</details>")
+        blocks.append(
+            f"<details{'' if number else ' open'}><summary>{html.escape(summary)}</summary>\n{code}\n</details>"
+        )
     bundle = {
         "text/html": "\n".join(blocks),
         "text/markdown": f":::{{source}} {name}\n:::",

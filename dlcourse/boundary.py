@@ -10,12 +10,16 @@ LOSSES = ("cross_entropy", "binary_cross_entropy", "mse")
 def check_inputs(x, width):
     """Raise ValueError unless x (B, ...) holds at least one example of `width` numbers."""
     if np.ndim(x) < 2:
-        raise ValueError(f"x has shape {np.shape(x)}: the first axis is the batch, so a single example needs x[None]")
+        raise ValueError(
+            f"x has shape {np.shape(x)}: the first axis is the batch, so a single example needs x[None]"
+        )
     if len(x) == 0:
         raise ValueError(f"the batch is empty (x has shape {x.shape}): pass at least one example")
     given = math.prod(x.shape[1:])
     if given != width:
-        raise ValueError(f"an example has {given} numbers but the model takes {width}: build it with inputs={given}, or pass the data it was built for")
+        raise ValueError(
+            f"an example has {given} numbers but the model takes {width}: build it with inputs={given}, or pass the data it was built for"
+        )
 
 
 def check_targets(x, targets, outputs, loss):
@@ -24,14 +28,22 @@ def check_targets(x, targets, outputs, loss):
         raise ValueError(f"{len(x)} examples but {len(targets)} targets: each example needs one")
     if loss == "cross_entropy":
         if targets.ndim != 1 or targets.dtype.kind not in "iu":
-            raise ValueError(f"cross_entropy takes one integer class number for each example, not {targets.dtype} of shape {targets.shape}")
+            raise ValueError(
+                f"cross_entropy takes one integer class number for each example, not {targets.dtype} of shape {targets.shape}"
+            )
         if targets.min() < 0 or targets.max() >= outputs:
-            raise ValueError(f"labels run from {targets.min()} to {targets.max()} but the model has {outputs} classes: build it with outputs={targets.max() + 1}")
+            raise ValueError(
+                f"labels run from {targets.min()} to {targets.max()} but the model has {outputs} classes: build it with outputs={targets.max() + 1}"
+            )
     else:
         if targets.reshape(len(targets), -1).shape[1] != outputs:
-            raise ValueError(f"targets of shape {targets.shape} do not fit {outputs} outputs: pass shape ({len(x)}, {outputs})")
+            raise ValueError(
+                f"targets of shape {targets.shape} do not fit {outputs} outputs: pass shape ({len(x)}, {outputs})"
+            )
         if loss == "binary_cross_entropy" and (targets.min() < 0 or targets.max() > 1):
-            raise ValueError(f"targets run from {targets.min()} to {targets.max()}: binary_cross_entropy takes probabilities, in most cases 0 and 1")
+            raise ValueError(
+                f"targets run from {targets.min()} to {targets.max()}: binary_cross_entropy takes probabilities, in most cases 0 and 1"
+            )
 
 
 def check_loss(loss):

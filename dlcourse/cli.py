@@ -27,7 +27,10 @@ def main(arguments=None):
 
 
 def _parser():
-    parser = argparse.ArgumentParser("python -m dlcourse", description="The models of the book: train them, and look at what is installed.")
+    parser = argparse.ArgumentParser(
+        "python -m dlcourse",
+        description="The models of the book: train them, and look at what is installed.",
+    )
     parser.add_argument("--version", action="version", version=f"dlcourse {dlcourse.__version__}")
     parser.add_argument("--debug", action="store_true", help="show the traceback of an error")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -35,18 +38,36 @@ def _parser():
     train = commands.add_parser("train", help="train a recipe and measure it on the test set")
     train.add_argument("recipe", metavar="RECIPE", help="one of those that `recipes` lists")
     train.add_argument("--backend", default="numpy", help="numpy, torch or mlx (default: numpy)")
-    train.add_argument("--device", default="auto", help="auto, cpu, cuda, mps or gpu (default: auto, the best present)")
+    train.add_argument(
+        "--device",
+        default="auto",
+        help="auto, cpu, cuda, mps or gpu (default: auto, the best present)",
+    )
     seeds = train.add_mutually_exclusive_group()
-    seeds.add_argument("--seed", type=int, help="of the weights, the order of the examples and dropout (default: 0)")
-    seeds.add_argument("--seeds", type=int, nargs="+", metavar="SEED", help="several: trains once for each")
-    train.add_argument("--out", metavar="DIR", help="write checkpoint, weights and results.json there")
+    seeds.add_argument(
+        "--seed",
+        type=int,
+        help="of the weights, the order of the examples and dropout (default: 0)",
+    )
+    seeds.add_argument(
+        "--seeds", type=int, nargs="+", metavar="SEED", help="several: trains once for each"
+    )
+    train.add_argument(
+        "--out", metavar="DIR", help="write checkpoint, weights and results.json there"
+    )
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     train.add_argument("--epochs", type=int, help="instead of the recipe's number")
-    train.add_argument("--record", action="store_true", help="also write results/RECIPE-BACKEND.json, which the book shows")
+    train.add_argument(
+        "--record",
+        action="store_true",
+        help="also write results/RECIPE-BACKEND.json, which the book shows",
+    )
     train.set_defaults(run=_train)
 
     commands.add_parser("recipes", help="list the recipes").set_defaults(run=_recipes)
-    commands.add_parser("doctor", help="versions, devices, data, speed, and what is missing").set_defaults(run=_doctor)
+    commands.add_parser(
+        "doctor", help="versions, devices, data, speed, and what is missing"
+    ).set_defaults(run=_doctor)
     return parser
 
 
@@ -54,10 +75,13 @@ def _train(options):
     from dlcourse import data, recipes
 
     recipe = recipes.get(options.recipe)
-    dlcourse.backend(options.backend).resolve_device(options.device)  # before the data is downloaded
+    # before the data is downloaded
+    dlcourse.backend(options.backend).resolve_device(options.device)
     seeds = options.seeds or [options.seed or 0]
     if len(set(seeds)) < len(seeds) or min(seeds) < 0:
-        raise ValueError(f"--seeds {' '.join(map(str, seeds))}: give different numbers of at least 0")
+        raise ValueError(
+            f"--seeds {' '.join(map(str, seeds))}: give different numbers of at least 0"
+        )
     if options.resume and not options.out:
         raise ValueError("--resume needs the folder of the earlier run: add --out DIR")
     if options.record and options.epochs:
@@ -68,8 +92,23 @@ def _train(options):
     print(f"{recipe.name}: {recipe.title}, {options.backend}, seeds {', '.join(map(str, seeds))}")
     runs = []
     for seed in seeds:
-        folder = None if not options.out else Path(options.out) if len(seeds) == 1 else Path(options.out) / f"seed-{seed}"
-        one = recipes.run(recipe, options.backend, options.device, seed, dataset, folder, options.resume, report=_report)
+        folder = (
+            None
+            if not options.out
+            else Path(options.out)
+            if len(seeds) == 1
+            else Path(options.out) / f"seed-{seed}"
+        )
+        one = recipes.run(
+            recipe,
+            options.backend,
+            options.device,
+            seed,
+            dataset,
+            folder,
+            options.resume,
+            report=_report,
+        )
         runs.append(one)
         print(
             f"seed {seed}: test accuracy {one.metrics['test_accuracy']:.4f}, test loss {one.metrics['test_loss']:.4f}, {one.seconds:.1f} s"

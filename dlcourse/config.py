@@ -21,16 +21,32 @@ class MLPConfig:
 
     def __post_init__(self):
         if not isinstance(self.hidden, tuple | list):
-            raise ValueError(f"hidden={self.hidden!r} is not a tuple: write one entry a hidden layer, hidden=({self.hidden},)")
-        for name, size in [("inputs", self.inputs), *(("hidden", h) for h in self.hidden), ("outputs", self.outputs)]:
+            raise ValueError(
+                f"hidden={self.hidden!r} is not a tuple: write one entry a hidden layer, hidden=({self.hidden},)"
+            )
+        for name, size in [
+            ("inputs", self.inputs),
+            *(("hidden", h) for h in self.hidden),
+            ("outputs", self.outputs),
+        ]:
             if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-                raise ValueError(f"{name} holds {size!r}: layer sizes are whole numbers of at least 1")
+                raise ValueError(
+                    f"{name} holds {size!r}: layer sizes are whole numbers of at least 1"
+                )
         if self.activation not in ACTIVATIONS:
-            raise ValueError(f"unknown activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}")
+            raise ValueError(
+                f"unknown activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}"
+            )
         if not isinstance(self.dropout, Real) or not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout={self.dropout!r}: it is a probability, at least 0 and below 1")
+            raise ValueError(
+                f"dropout={self.dropout!r}: it is a probability, at least 0 and below 1"
+            )
         # NumPy's integers become Python's, which JSON can write
-        for name, value in [("inputs", int(self.inputs)), ("hidden", tuple(map(int, self.hidden))), ("outputs", int(self.outputs))]:
+        for name, value in [
+            ("inputs", int(self.inputs)),
+            ("hidden", tuple(map(int, self.hidden))),
+            ("outputs", int(self.outputs)),
+        ]:
             object.__setattr__(self, name, value)
 
     @property

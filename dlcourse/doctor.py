@@ -37,7 +37,12 @@ def examine(gemm_size=1024):
     lines += [f"  {name}: {_devices(name)}" for name in dlcourse.BACKENDS]
     lines += ["", "data sets"]
     lines += [f"  {name}: {_where(name)}" for name in data.names()]
-    lines += ["", "NumPy's matrix product", f"  {blas()}", f"  {gemm_speed(gemm_size):.0f} GFLOP/s in float32, {gemm_size} x {gemm_size}"]
+    lines += [
+        "",
+        "NumPy's matrix product",
+        f"  {blas()}",
+        f"  {gemm_speed(gemm_size):.0f} GFLOP/s in float32, {gemm_size} x {gemm_size}",
+    ]
     return lines
 
 
@@ -63,7 +68,9 @@ def _package(name, extra):
     try:
         return f"{name} {importlib.metadata.version(name)}"
     except importlib.metadata.PackageNotFoundError:
-        return NO_MLX if _has_no_mlx(name) else f"{name} is missing: pip install 'dlcourse[{extra}]'"
+        return (
+            NO_MLX if _has_no_mlx(name) else f"{name} is missing: pip install 'dlcourse[{extra}]'"
+        )
 
 
 def _devices(name):

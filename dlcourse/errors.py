@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import sys
 
 PACKAGES = {"sklearn": "scikit-learn", "matplotlib": "Matplotlib", "torch": "PyTorch", "mlx": "MLX"}
 
@@ -11,7 +12,10 @@ class MissingExtra(ImportError):
 
     def __init__(self, module, extra):
         package = PACKAGES.get(module.split(".")[0], module.split(".")[0])
-        super().__init__(f"{package} is not installed: run  pip install 'dlcourse[{extra}]'")
+        if extra == "mlx" and sys.platform == "win32":
+            super().__init__("MLX does not run on Windows: take the backend numpy or torch")
+        else:
+            super().__init__(f"{package} is not installed: run  pip install 'dlcourse[{extra}]'")
         self.extra = extra
 
 
@@ -19,11 +23,20 @@ def need(module, extra):
     """Import `module` where it is used, or raise MissingExtra: `need("sklearn.datasets", extra="data")`."""
     try:
         return importlib.import_module(module)
-    except ModuleNotFoundError as error:
-        # A broken installation (numpy missing inside sklearn) must keep its own message.
-        if error.name is None or error.name.split(".")[0] != module.split(".")[0]:
+    except ImportError as error:
+        if not is_absent(module, error):
             raise
         raise MissingExtra(module, extra) from error
+
+
+def is_absent(module, error):
+    """Whether the ImportError says that `module` itself is not there, or not whole: plain `mlx` on Linux has no library.
+
+    A module that is missing inside it must keep its own message."""
+    is_same = (error.name or "").split(".")[0] == module.split(".")[0]
+    return is_same and (
+        isinstance(error, ModuleNotFoundError) or "cannot open shared object" in str(error)
+    )
 
 
 def suggestion(name, names):

@@ -31,13 +31,17 @@ def confusion(predicted, labels, classes):
             raise ValueError(
                 f"{name} run from {values.min()} to {values.max()}: they must lie in 0 ... {classes - 1}, so pass classes={values.max() + 1}"
             )
-    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+    return np.bincount(labels * classes + predicted, minlength=classes * classes).reshape(
+        classes, classes
+    )
 
 
 def _check(name, values, labels):
     labels = np.asarray(labels)
     if len(values) != len(labels):
-        raise ValueError(f"{len(values)} {name} but {len(labels)} labels: each example needs one of both")
+        raise ValueError(
+            f"{len(values)} {name} but {len(labels)} labels: each example needs one of both"
+        )
     if len(labels) == 0:
         raise ValueError("there are no examples to measure on: pass at least one")
     return labels

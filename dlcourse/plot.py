@@ -8,7 +8,16 @@ from dlcourse.errors import need
 
 # Okabe and Ito's palette without its yellow, which is too pale for lines on white
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
-DASHES = ("-", "--", "-.", ":", (0, (5, 1)), (0, (1, 1)), (0, (3, 1, 1, 1)))  # colour is never the only difference
+# colour is never the only difference
+DASHES = (
+    "-",
+    "--",
+    "-.",
+    ":",
+    (0, (5, 1)),
+    (0, (1, 1)),
+    (0, (3, 1, 1, 1)),
+)
 
 STYLE = {
     "figure.dpi": 150,
@@ -29,7 +38,9 @@ def figure(columns=1, width=6.0, height=2.6, **options):
     """An empty figure in the book's style -> (figure, axes); one axis alone is not wrapped in an array."""
     pyplot = need("matplotlib.pyplot", extra="plot")
     pyplot.rcParams.update(STYLE)
-    pyplot.rcParams["axes.prop_cycle"] = pyplot.cycler(color=COLOURS) + pyplot.cycler(linestyle=DASHES)
+    pyplot.rcParams["axes.prop_cycle"] = pyplot.cycler(color=COLOURS) + pyplot.cycler(
+        linestyle=DASHES
+    )
     return pyplot.subplots(1, columns, figsize=(width, height), layout="constrained", **options)
 
 
@@ -46,7 +57,9 @@ def band(axis, x, runs, label, colour=0):
     """The mean of several runs (rows), with the range from the lowest to the highest shaded."""
     runs = np.asarray(runs)
     axis.plot(x, runs.mean(axis=0), color=COLOURS[colour], linestyle=DASHES[colour], label=label)
-    axis.fill_between(x, runs.min(axis=0), runs.max(axis=0), color=COLOURS[colour], alpha=0.18, linewidth=0)
+    axis.fill_between(
+        x, runs.min(axis=0), runs.max(axis=0), color=COLOURS[colour], alpha=0.18, linewidth=0
+    )
 
 
 def images(x, titles=None, columns=10, size=0.62):
@@ -55,7 +68,9 @@ def images(x, titles=None, columns=10, size=0.62):
     pyplot.rcParams.update(STYLE)
     rows = -(-len(x) // columns)
     height = size * (1.45 if titles else 1.0)
-    _, axes = pyplot.subplots(rows, columns, figsize=(columns * size, rows * height), layout="constrained", squeeze=False)
+    _, axes = pyplot.subplots(
+        rows, columns, figsize=(columns * size, rows * height), layout="constrained", squeeze=False
+    )
     for axis in axes.flat:
         axis.axis("off")
     for i, (image, axis) in enumerate(zip(x, axes.flat, strict=False)):
@@ -71,5 +86,12 @@ def confusion(matrix, classes, width=3.6):
     axis.imshow(mistakes, cmap="Oranges", vmin=0, vmax=max(2 * mistakes.max(), 1))
     for i, j in np.argwhere(matrix > 0):
         axis.text(j, i, matrix[i, j], ha="center", va="center", fontsize=7)
-    axis.set(xticks=range(len(classes)), yticks=range(len(classes)), xticklabels=classes, yticklabels=classes, xlabel="predicted", ylabel="true")
+    axis.set(
+        xticks=range(len(classes)),
+        yticks=range(len(classes)),
+        xticklabels=classes,
+        yticklabels=classes,
+        xlabel="predicted",
+        ylabel="true",
+    )
     axis.grid(False)

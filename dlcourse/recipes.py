@@ -129,7 +129,9 @@ RECIPES = {recipe.name: recipe for recipe in _ALL}
 def get(name):
     """The recipe of that name. Raises ValueError that suggests the nearest."""
     if name not in RECIPES:
-        raise ValueError(f"unknown recipe {name!r}{suggestion(name, RECIPES)}: choose one of {', '.join(RECIPES)}")
+        raise ValueError(
+            f"unknown recipe {name!r}{suggestion(name, RECIPES)}: choose one of {', '.join(RECIPES)}"
+        )
     return RECIPES[name]
 
 
@@ -142,10 +144,22 @@ def build(recipe, backend="numpy", device="auto", seed=0):
     if hasattr(model, "to"):
         model.to(device)  # PyTorch: an optimizer is made of parameters that are where they stay
     optimizer = getattr(package, recipe.optimizer)(model, **recipe.options)
-    return package.Learner(model, optimizer, recipe.loss, device=device, clip=recipe.clip, seed=seed)
+    return package.Learner(
+        model, optimizer, recipe.loss, device=device, clip=recipe.clip, seed=seed
+    )
 
 
-def run(recipe, backend="numpy", device="auto", seed=0, dataset=None, folder=None, resume=False, progress="auto", report=None):
+def run(
+    recipe,
+    backend="numpy",
+    device="auto",
+    seed=0,
+    dataset=None,
+    folder=None,
+    resume=False,
+    progress="auto",
+    report=None,
+):
     """Train a recipe (or the recipe of that name) once and measure it on the test set -> Run.
 
     With `folder`, the checkpoint and the final weights (`model.safetensors`) are written there; see `train.fit` for the rest."""
@@ -168,18 +182,28 @@ def run(recipe, backend="numpy", device="auto", seed=0, dataset=None, folder=Non
     )
     metrics = {}
     for name in ("validation", "test"):
-        metrics[f"{name}_loss"], metrics[f"{name}_accuracy"] = train.evaluate(learner, getattr(dataset, name))
+        metrics[f"{name}_loss"], metrics[f"{name}_accuracy"] = train.evaluate(
+            learner, getattr(dataset, name)
+        )
     if folder is not None:
-        about = json.dumps({"recipe": recipe.name, "model": type(learner.model).__name__, "config": asdict(recipe.config)})
-        state.save(
-            Path(folder) / "model.safetensors", learner.model.state(), {"about": about}
-        )  # one key: safetensors does not keep their order
+        about = json.dumps(
+            {
+                "recipe": recipe.name,
+                "model": type(learner.model).__name__,
+                "config": asdict(recipe.config),
+            }
+        )
+        # one key: safetensors does not keep their order
+        state.save(Path(folder) / "model.safetensors", learner.model.state(), {"about": about})
     return Run(learner, history, metrics, sum(history.seconds))
 
 
 def results(recipe, backend, seeds, runs, dataset):
     """What several runs of a recipe gave, as a dict for JSON: values by seed, their mean and range."""
-    settings = {name: getattr(recipe, name) for name in ("loss", "optimizer", "options", "epochs", "batch_size", "clip", "patience")}
+    settings = {
+        name: getattr(recipe, name)
+        for name in ("loss", "optimizer", "options", "epochs", "batch_size", "clip", "patience")
+    }
     return {
         "format": 1,
         "recipe": recipe.name,
@@ -191,11 +215,21 @@ def results(recipe, backend, seeds, runs, dataset):
         "data": {"name": dataset.name, "source": dataset.source}
         | {part: len(getattr(dataset, part).y) for part in ("train", "validation", "test")},
         "seeds": list(seeds),
-        "metrics": {name: _summary([one.metrics[name] for one in runs], 6) for name in runs[0].metrics},
+        "metrics": {
+            name: _summary([one.metrics[name] for one in runs], 6) for name in runs[0].metrics
+        },
         "seconds": _summary([one.seconds for one in runs], 2),
-        "history": [{name: [round(v, 6) for v in values] for name, values in vars(one.history).items()} for one in runs],
+        "history": [
+            {name: [round(v, 6) for v in values] for name, values in vars(one.history).items()}
+            for one in runs
+        ],
         "versions": train.versions(backend),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cpus": cpu_count(), "threads": threads()},
+        "machine": {
+            "system": platform.system(),
+            "processor": platform.machine(),
+            "cpus": cpu_count(),
+            "threads": threads(),
+        },
     }
 
 
@@ -218,4 +252,9 @@ def threads():
 
 def _summary(values, digits):
     values = [round(float(value), digits) for value in values]
-    return {"values": values, "mean": round(sum(values) / len(values), digits), "min": min(values), "max": max(values)}
+    return {
+        "values": values,
+        "mean": round(sum(values) / len(values), digits),
+        "min": min(values),
+        "max": max(values),
+    }

@@ -33,7 +33,9 @@ class cosine:
     def __post_init__(self):
         _positive(self.lr)
         if not 0.0 <= self.warmup < 1.0:
-            raise ValueError(f"warmup={self.warmup}: it is a share of all steps, at least 0 and below 1")
+            raise ValueError(
+                f"warmup={self.warmup}: it is a share of all steps, at least 0 and below 1"
+            )
         if not 0.0 <= self.final <= self.lr:
             raise ValueError(f"final={self.final}: it must lie between 0 and lr={self.lr}")
 
@@ -57,7 +59,9 @@ class steps:
         _positive(self.lr)
         object.__setattr__(self, "milestones", tuple(self.milestones))
         if not all(0.0 < m < 1.0 for m in self.milestones):
-            raise ValueError(f"milestones={self.milestones}: they are shares of all steps, between 0 and 1")
+            raise ValueError(
+                f"milestones={self.milestones}: they are shares of all steps, between 0 and 1"
+            )
 
     def __call__(self, step, total):
         return self.lr * self.factor ** sum(step >= m * total for m in self.milestones)

@@ -23,7 +23,17 @@ def check_names(shapes, state):
         if name in state and np.shape(state[name]) != tuple(shape)
     ]
     if faults:
-        raise ValueError(f"this state does not fit the model: {'; '.join(faults)}. Build the model with the configuration that the state was made with")
+        raise ValueError(
+            f"this state does not fit the model: {'; '.join(faults)}. Build the model with the configuration that the state was made with"
+        )
+
+
+def check_learner_state(own, state):
+    """`check_names` for the state of a learner; the generator's state may change its length."""
+    shapes = {name: np.shape(array) for name, array in own.items()}
+    if "rng" in state:
+        shapes["rng"] = np.shape(state["rng"])
+    check_names(shapes, state)
 
 
 def with_prefix(prefix, state):
@@ -33,7 +43,11 @@ def with_prefix(prefix, state):
 
 def without_prefix(prefix, state):
     """The entries under `prefix.`, by their shorter names."""
-    return {name[len(prefix) + 1 :]: array for name, array in state.items() if name.startswith(prefix + ".")}
+    return {
+        name[len(prefix) + 1 :]: array
+        for name, array in state.items()
+        if name.startswith(prefix + ".")
+    }
 
 
 # ---------------------------------------------------------------- layouts
@@ -65,7 +79,10 @@ def write_atomically(path, write):
             os.fsync(file.fileno())
         os.replace(temporary, path)
     except OSError as error:
-        raise OSError(error.errno, f"cannot write {path} ({error.strerror or error}): free some space or choose another folder") from error
+        raise OSError(
+            error.errno,
+            f"cannot write {path} ({error.strerror or error}): free some space or choose another folder",
+        ) from error
     finally:
         with contextlib.suppress(OSError):  # nothing to remove; the error above says why
             temporary.unlink()
@@ -74,7 +91,9 @@ def write_atomically(path, write):
 def save(path, state, metadata=None):
     """Write {name: array} and {str: str} as safetensors, atomically."""
     safetensors = need("safetensors.numpy", extra="data")
-    content = safetensors.save({name: np.asarray(array, order="C") for name, array in state.items()}, metadata or None)
+    content = safetensors.save(
+        {name: np.asarray(array, order="C") for name, array in state.items()}, metadata or None
+    )
     write_atomically(path, lambda temporary: temporary.write_bytes(content))
 
 
@@ -84,7 +103,9 @@ def load(path):
         try:
             return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
         except (TypeError, AttributeError) as error:  # bfloat16 and the 8-bit floats
-            raise ValueError(f"{path} holds numbers of a type that NumPy lacks ({error}): save it as float32") from error
+            raise ValueError(
+                f"{path} holds numbers of a type that NumPy lacks ({error}): save it as float32"
+            ) from error
 
 
 def load_metadata(path):
@@ -100,7 +121,9 @@ def _open(path):
     try:
         return safetensors.safe_open(path, framework="numpy")
     except safetensors.SafetensorError as error:
-        raise ValueError(f"{path} is not a whole safetensors file ({error}): delete it and save or download it again") from error
+        raise ValueError(
+            f"{path} is not a whole safetensors file ({error}): delete it and save or download it again"
+        ) from error
 
 
 # ---------------------------------------------------------------- comparison
@@ -121,13 +144,21 @@ class Comparison:
         """Raise AssertionError unless every relative difference is at most `tolerance`; else return self."""
         for name, absolute, relative in self.rows:
             if not relative <= tolerance:  # also true for NaN
-                raise AssertionError(f"{name} differs: relative {relative:.2e}, largest absolute {absolute:.2e}, tolerance {tolerance:.0e}")
+                raise AssertionError(
+                    f"{name} differs: relative {relative:.2e}, largest absolute {absolute:.2e}, tolerance {tolerance:.0e}"
+                )
         return self
 
     def __str__(self):
         width = max(len(name) for name, _, _ in self.rows)
         lines = [f"{'name':<{width}}  largest |a-b|  relative"]
-        return "\n".join(lines + [f"{name:<{width}}  {absolute:13.1e}  {relative:8.1e}" for name, absolute, relative in self.rows])
+        return "\n".join(
+            lines
+            + [
+                f"{name:<{width}}  {absolute:13.1e}  {relative:8.1e}"
+                for name, absolute, relative in self.rows
+            ]
+        )
 
 
 def compare(a, b):
@@ -142,7 +173,8 @@ def compare(a, b):
     rows = []
     for name, right in b.items():
         left, right = np.asarray(a[name], np.float64), np.asarray(right, np.float64)
-        difference = np.subtract(left, right, out=np.zeros_like(right), where=left != right)  # equal infinities differ by 0, not NaN
+        # equal infinities differ by 0, not NaN
+        difference = np.subtract(left, right, out=np.zeros_like(right), where=left != right)
         scale = np.linalg.norm(right[np.isfinite(right)])
         distance = np.linalg.norm(difference)
         relative = 0.0 if distance == 0.0 else float(distance / scale) if scale else float("inf")

@@ -27,7 +27,8 @@ CHECKPOINT = "checkpoint.safetensors"  # its name in the folder of a run
 class History:
     """What happened, one entry an epoch. `accuracy` is that of the validation set; without one, it and `validation_loss` stay empty."""
 
-    loss: list[float] = field(default_factory=list)  # mean over the epoch's training examples, dropout included
+    # mean over the epoch's training examples, dropout included
+    loss: list[float] = field(default_factory=list)
     validation_loss: list[float] = field(default_factory=list)
     accuracy: list[float] = field(default_factory=list)
     lr: list[float] = field(default_factory=list)  # of the epoch's last step
@@ -40,7 +41,11 @@ class History:
     def best(self):
         """The epoch with the smallest validation loss (training loss without validation): {"epoch": from 1, "loss": ...}; None before the first."""
         watched = self.validation_loss or self.loss
-        return {"epoch": int(np.argmin(watched)) + 1, **self._row(int(np.argmin(watched)))} if watched else None
+        return (
+            {"epoch": int(np.argmin(watched)) + 1, **self._row(int(np.argmin(watched)))}
+            if watched
+            else None
+        )
 
     def _row(self, i):
         return {name: values[i] for name, values in vars(self).items() if i < len(values)}
@@ -88,7 +93,9 @@ def fit(
     if epochs < 1:
         raise ValueError(f"epochs={epochs}: train for at least 1")
     if patience is not None and (patience < 1 or validation is None):
-        raise ValueError(f"patience={patience} needs validation data and at least 1 epoch: pass validation=(x, y) and patience=1 or more")
+        raise ValueError(
+            f"patience={patience} needs validation data and at least 1 epoch: pass validation=(x, y) and patience=1 or more"
+        )
     if resume and folder is None:
         raise ValueError("resume=True needs the folder that holds the checkpoint: pass folder=...")
     schedule = constant(schedule) if isinstance(schedule, int | float) else schedule
@@ -98,14 +105,20 @@ def fit(
     path = None if folder is None else Path(folder) / CHECKPOINT
     if path is not None and path.exists():
         if not resume:
-            raise ValueError(f"{path} holds an earlier run: pass resume=True to go on with it, or choose another folder")
+            raise ValueError(
+                f"{path} holds an earlier run: pass resume=True to go on with it, or choose another folder"
+            )
         history, best = _restore(path, learner, batches, run)
     elif path is not None:
-        _save(path, learner, best, batches, history, run)  # a folder that can't be written is found before the work, not after it
+        # a folder that can't be written is found before the work, not after it
+        _save(path, learner, best, batches, history, run)
 
     steps, saved = len(batches), (len(history), learner.state())
     try:
-        with _bar(progress, epochs * steps, len(history) * steps) as bar, np.errstate(over="ignore", invalid="ignore"):
+        with (
+            _bar(progress, epochs * steps, len(history) * steps) as bar,
+            np.errstate(over="ignore", invalid="ignore"),
+        ):
             while len(history) < epochs and not _is_patience_over(history, patience):
                 row = _epoch(learner, batches, validation, schedule, len(history), epochs, bar)
                 history._append(**row)
@@ -118,7 +131,11 @@ def fit(
                     report(len(history), row)
     except KeyboardInterrupt:
         learner.load_state(saved[1])  # an update may be half done: back to the last whole epoch
-        kept = f"pass resume=True (--resume) to go on from {path}" if path is not None else "pass folder=... next time to be able to go on"
+        kept = (
+            f"pass resume=True (--resume) to go on from {path}"
+            if path is not None
+            else "pass folder=... next time to be able to go on"
+        )
         raise Interrupted(f"stopped after {saved[0]} of {epochs} epochs: {kept}") from None
     if best is not None:
         learner.model.load_state(best)
@@ -152,15 +169,20 @@ def _epoch(learner, batches, validation, schedule, epoch, epochs, bar):
         total += loss * len(batch[0])
         if bar is not None:
             bar.update()
-    if not all(np.isfinite(array).all() for array in learner.model.state().values()):  # the last step may have broken them
+    # the last step may have broken them
+    if not all(np.isfinite(array).all() for array in learner.model.state().values()):
         raise RuntimeError(_not_finite("a weight is not finite", step + 1, epoch, lr))
     row = {"loss": total / len(batches.x), "lr": lr}
     if validation is not None:
         row["validation_loss"], row["accuracy"] = evaluate(learner, validation)
         if not math.isfinite(row["validation_loss"]):
-            raise RuntimeError(_not_finite(f"the validation loss is {row['validation_loss']}", step + 1, epoch, lr))
+            raise RuntimeError(
+                _not_finite(f"the validation loss is {row['validation_loss']}", step + 1, epoch, lr)
+            )
         if bar is not None:
-            bar.set_postfix_str(f"loss {row['loss']:.4f}, validation {row['validation_loss']:.4f}, accuracy {row['accuracy']:.4f}")
+            bar.set_postfix_str(
+                f"loss {row['loss']:.4f}, validation {row['validation_loss']:.4f}, accuracy {row['accuracy']:.4f}"
+            )
     return row | {"seconds": time.perf_counter() - start}
 
 
@@ -169,7 +191,11 @@ def _not_finite(what, step, epoch, lr):
 
 
 def _is_patience_over(history, patience):
-    return patience is not None and len(history) > 0 and len(history) - history.best["epoch"] >= patience
+    return (
+        patience is not None
+        and len(history) > 0
+        and len(history) - history.best["epoch"] >= patience
+    )
 
 
 # ---------------------------------------------------------------- the data
@@ -207,28 +233,53 @@ def _describe(learner, batches, seed, schedule, epochs, settings):
         "loss": learner.loss,
         "clip": learner.clip,
     }
-    run |= {"optimizer": type(learner.optimizer).__name__, "batch_size": batches.batch_size, "seed": seed, "examples": len(batches.x)}
-    run |= {"checksum of the targets": zlib.crc32(np.ascontiguousarray(batches.y))}  # other data of the same size is another run
     run |= {
-        "schedule": repr(schedule) if hasattr(schedule, "__dataclass_fields__") else getattr(schedule, "__name__", type(schedule).__name__)
+        "optimizer": type(learner.optimizer).__name__,
+        "batch_size": batches.batch_size,
+        "seed": seed,
+        "examples": len(batches.x),
+    }
+    # other data of the same size is another run
+    run |= {"checksum of the targets": zlib.crc32(np.ascontiguousarray(batches.y))}
+    run |= {
+        "schedule": repr(schedule)
+        if hasattr(schedule, "__dataclass_fields__")
+        else getattr(schedule, "__name__", type(schedule).__name__)
     }
     if not isinstance(schedule, constant):
-        run["epochs"] = epochs  # the others stretch over the whole run; with a constant rate more epochs are just more
-    return json.loads(json.dumps(run | (settings or {})))  # as it will be read back: lists for tuples
+        run["epochs"] = (
+            epochs  # the others stretch over the whole run; with a constant rate more epochs are just more
+        )
+    # as it will be read back: lists for tuples
+    return json.loads(json.dumps(run | (settings or {})))
 
 
 def versions(backend):
     """{package: version} of what a result of this backend depends on."""
-    found = {"python": platform.python_version(), "numpy": np.__version__, "dlcourse": dlcourse.__version__}
+    found = {
+        "python": platform.python_version(),
+        "numpy": np.__version__,
+        "dlcourse": dlcourse.__version__,
+    }
     if backend != "numpy":
-        found[backend] = need(backend if backend == "torch" else "mlx.core", extra=backend).__version__
+        found[backend] = need(
+            backend if backend == "torch" else "mlx.core", extra=backend
+        ).__version__
     return {name: str(version) for name, version in found.items()}
 
 
 def _save(path, learner, best, batches, history, run):
-    about = {"format": 1, "run": run, "history": asdict(history), "batches": batches.state(), "versions": versions(run["backend"])}
+    about = {
+        "format": 1,
+        "run": run,
+        "history": asdict(history),
+        "batches": batches.state(),
+        "versions": versions(run["backend"]),
+    }
     about |= {"epoch": len(history), "step": len(history) * len(batches)}
-    state.save(path, learner.state() | state.with_prefix("best", best or {}), {"about": json.dumps(about)})
+    state.save(
+        path, learner.state() | state.with_prefix("best", best or {}), {"about": json.dumps(about)}
+    )
 
 
 def _restore(path, learner, batches, run):
@@ -237,15 +288,25 @@ def _restore(path, learner, batches, run):
         about = json.loads(state.load_metadata(path)["about"])
         recorded, history, generator = about["run"], History(**about["history"]), about["batches"]
     except (KeyError, TypeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{path} is not a checkpoint of dlcourse.train: choose another folder") from error
+        raise ValueError(
+            f"{path} is not a checkpoint of dlcourse.train: choose another folder"
+        ) from error
     missing = object()
-    differing = [key for key in recorded | run if recorded.get(key, missing) != run.get(key, missing)]
+    differing = [
+        key for key in recorded | run if recorded.get(key, missing) != run.get(key, missing)
+    ]
     if differing:
-        pairs = ", ".join(f"{key} = {recorded.get(key, 'none')} (now {run.get(key, 'none')})" for key in differing)
-        raise ValueError(f"{path} belongs to a run with {pairs}: use the same settings, or choose another folder")
+        pairs = ", ".join(
+            f"{key} = {recorded.get(key, 'none')} (now {run.get(key, 'none')})" for key in differing
+        )
+        raise ValueError(
+            f"{path} belongs to a run with {pairs}: use the same settings, or choose another folder"
+        )
     arrays = state.load(path)
     best = state.without_prefix("best", arrays)
-    learner.load_state({name: array for name, array in arrays.items() if not name.startswith("best.")})
+    learner.load_state(
+        {name: array for name, array in arrays.items() if not name.startswith("best.")}
+    )
     batches.load_state(generator)
     return history, best or None
 
@@ -255,5 +316,13 @@ def _restore(path, learner, batches, run):
 
 def _bar(progress, total, done):
     """A tqdm bar on a terminal; silent elsewhere, so that notebooks store none."""
-    wanted = sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None if progress == "auto" else progress
-    return need("tqdm", extra="data").tqdm(total=total, initial=done, unit=" steps", leave=False) if wanted else contextlib.nullcontext()
+    wanted = (
+        sys.stderr.isatty() and importlib.util.find_spec("tqdm") is not None
+        if progress == "auto"
+        else progress
+    )
+    return (
+        need("tqdm", extra="data").tqdm(total=total, initial=done, unit=" steps", leave=False)
+        if wanted
+        else contextlib.nullcontext()
+    )

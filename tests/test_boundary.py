@@ -215,6 +215,7 @@ def test_need(monkeypatch):
     assert errors.need("json.decoder", extra="data").JSONDecodeError
     with pytest.raises(errors.MissingExtra, match=r"^scikit-learn is not installed: run  pip install 'dlcourse\[data\]'$"):
         monkeypatch.setitem(sys.modules, "sklearn", None)
+        monkeypatch.delitem(sys.modules, "sklearn.datasets", raising=False)  # another test may have loaded it
         errors.need("sklearn.datasets", extra="data")
     with pytest.raises(errors.MissingExtra, match="no_such_thing is not installed"):
         errors.need("no_such_thing", extra="data")

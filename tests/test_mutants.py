@@ -65,26 +65,22 @@ MODULES = {
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
-SAME_ZIP = "strict=False is zip's default; sizes and sizes[1:] differ in length on purpose"
 ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True (number 2)"): ADDS_ZERO,
-    (
-        "dlcourse.numpy.functional",
-        "cross_entropy",
-        "labels if count == len(labels) else labels[kept] -> labels if False else labels[kept]",
-    ): ("labels[kept] is a copy of labels when all are kept"),
     ("dlcourse.numpy.functional", "cross_entropy", "if count < len(labels) -> if True"): "sets no row to zero when all are kept",
     ("dlcourse.numpy.functional", "cross_entropy", "count < len(labels) -> count <= len(labels)"): "sets no row to zero when all are kept",
     (
         "dlcourse.numpy.functional",
         "cross_entropy",
-        "0 -> -1 (number 2)",
+        "0 -> -1",
     ): "the class picked for an ignored row is never used; -1 is the last class",
     (
         "dlcourse.numpy.functional",
@@ -101,13 +97,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.optim", "SGD.step", "if self.weight_decay -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.optim", "Adam.step", "if self.weight_decay -> if True"): "multiplies by 1.0",
     ("dlcourse.numpy.optim", "clip_gradients", "norm > max_norm -> norm >= max_norm"): "where they are equal the factor is 1.0",
-    (
-        "dlcourse.numpy.mlp",
-        "MLP.__init__",
-        "zip(config.sizes, config.sizes[1:], strict=False) -> zip(config.sizes, config.sizes[1:])",
-    ): SAME_ZIP,
     ("dlcourse.numpy.mlp", "MLP.__call__", "1 -> 2"): ANY_NEGATIVE,
-    ("dlcourse.initial", "_", "zip(config.sizes, config.sizes[1:], strict=False) -> zip(config.sizes, config.sizes[1:])"): SAME_ZIP,
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.

@@ -28,7 +28,9 @@ def main(arguments):
             )
     versions = {"python": platform.python_version()} | {package: version(package).split("+")[0] for package in ("numpy", "torch")}
     RESULT.parent.mkdir(exist_ok=True)
-    RESULT.write_text(json.dumps({"versions": versions, "machine": platform.machine(), "cpus": os.cpu_count(), "benchmarks": rows}, indent=1) + "\n")
+    RESULT.write_text(
+        json.dumps({"versions": versions, "machine": platform.machine(), "cpus": os.cpu_count(), "benchmarks": rows}, indent=1) + "\n"
+    )
     print(f"written to {RESULT}")
     return int(any(row["ratio"] > row["bar"] for row in rows))
 
@@ -36,5 +38,7 @@ def main(arguments):
 def measure(name, threads):
     """The benchmark's row, from a process whose thread pools all have `threads` threads."""
     pools = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), str(threads))
-    run = subprocess.run([sys.executable, "-m", f"benchmarks.{name}", str(threads)], env=os.environ | pools, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-m", f"benchmarks.{name}", str(threads)], env=os.environ | pools, capture_output=True, text=True, check=True
+    )
     return json.loads(run.stdout)

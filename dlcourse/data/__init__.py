@@ -46,5 +46,7 @@ def where(name):
 
 def _known(name):
     if name not in LOADERS:
-        raise ValueError(f"unknown data set {name!r}{suggestion(name, LOADERS)}: choose one of {', '.join(LOADERS)}")
+        raise ValueError(
+            f"unknown data set {name!r}{suggestion(name, LOADERS)}: choose one of {', '.join(LOADERS)}"
+        )
     return name

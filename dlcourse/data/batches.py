@@ -12,16 +12,33 @@ class Batches:
 
     def __init__(self, x, y, batch_size, rng, shuffle=True, drop_last=False):
         if len(x) == 0:
-            raise ValueError("there are no examples to make batches of: check how the data set was loaded or filtered")
+            raise ValueError(
+                "there are no examples to make batches of: check how the data set was loaded or filtered"
+            )
         if len(x) != len(y):
             raise ValueError(f"{len(x)} examples but {len(y)} targets: each example needs one")
-        if isinstance(batch_size, bool) or not isinstance(batch_size, int | np.integer) or batch_size < 1:
+        if (
+            isinstance(batch_size, bool)
+            or not isinstance(batch_size, int | np.integer)
+            or batch_size < 1
+        ):
             raise ValueError(f"batch_size={batch_size!r}: it is a whole number of at least 1")
         if drop_last and batch_size > len(x):
-            raise ValueError(f"batch_size={batch_size} with drop_last leaves no batch of {len(x)} examples: take at most {len(x)}")
+            raise ValueError(
+                f"batch_size={batch_size} with drop_last leaves no batch of {len(x)} examples: take at most {len(x)}"
+            )
         if not isinstance(rng, np.random.Generator):
-            raise ValueError(f"rng is {type(rng).__name__}: pass np.random.default_rng(seed), so that the order can be repeated")
-        self.x, self.y, self.batch_size, self.rng, self.shuffle, self.drop_last = x, y, int(batch_size), rng, shuffle, drop_last
+            raise ValueError(
+                f"rng is {type(rng).__name__}: pass np.random.default_rng(seed), so that the order can be repeated"
+            )
+        self.x, self.y, self.batch_size, self.rng, self.shuffle, self.drop_last = (
+            x,
+            y,
+            int(batch_size),
+            rng,
+            shuffle,
+            drop_last,
+        )
 
     def __len__(self):
         whole, rest = divmod(len(self.x), self.batch_size)

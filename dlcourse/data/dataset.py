@@ -31,7 +31,9 @@ class Dataset:
         return self.train.x.shape[1:]
 
     def __repr__(self):
-        sizes = " / ".join(f"{len(split.y):,}" for split in (self.train, self.validation, self.test))
+        sizes = " / ".join(
+            f"{len(split.y):,}" for split in (self.train, self.validation, self.test)
+        )
         return f"Dataset({self.name}: {sizes} examples of shape {self.shape}, {len(self.classes)} classes)"
 
 

@@ -10,7 +10,9 @@ from urllib.parse import urlsplit
 
 from dlcourse.errors import need
 
-TIMEOUT = 30.0  # seconds to connect, to wait for the next bytes, and over which the speed is measured
+TIMEOUT = (
+    30.0  # seconds to connect, to wait for the next bytes, and over which the speed is measured
+)
 SLOWEST = 1024  # bytes a second; below it a mirror counts as stalled
 
 
@@ -33,14 +35,19 @@ def fetch(file, folder, mirrors, timeout=TIMEOUT, progress="auto"):
     for mirror in mirrors:
         try:
             path = pooch.retrieve(
-                mirror + file.name, f"sha256:{file.sha256}", file.name, folder, downloader=Downloader(file, folder, timeout, progress)
+                mirror + file.name,
+                f"sha256:{file.sha256}",
+                file.name,
+                folder,
+                downloader=Downloader(file, folder, timeout, progress),
             )
             return Path(path)
         except (Refused, requests.RequestException) as error:
             failures.append(f"{urlsplit(mirror).hostname} {_reason(error)}")
         except OSError as error:
             raise OSError(
-                error.errno, f"cannot write {folder} ({error.strerror or error}): free some space or set DLCOURSE_CACHE to another folder"
+                error.errno,
+                f"cannot write {folder} ({error.strerror or error}): free some space or set DLCOURSE_CACHE to another folder",
             ) from error
     raise RuntimeError(
         f"cannot download {file.name}: {'; '.join(failures)}: run it again later (what has arrived is kept), "
@@ -65,7 +72,8 @@ class Downloader:
             self.part.unlink()  # of no use to a later run either
             if not resumed:
                 raise Refused("sent a corrupt file (its SHA-256 is wrong)")
-            self._receive(url)  # the part that was there may have been the damaged one: once more, from the start
+            # the part that was there may have been the damaged one: once more, from the start
+            self._receive(url)
             if not self._matches():
                 self.part.unlink()
                 raise Refused("sent a corrupt file (its SHA-256 is wrong)")
@@ -86,7 +94,9 @@ class Downloader:
         with requests.get(url, stream=True, timeout=self.timeout, headers=headers) as response:
             if response.status_code >= 400:
                 raise Refused(f"answers {response.status_code} ({response.reason})")
-            continued = response.status_code == 206 and response.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+            continued = response.status_code == 206 and response.headers.get(
+                "Content-Range", ""
+            ).startswith(f"bytes {start}-")
             start = start if continued else 0
             announced = start + int(response.headers.get("Content-Length", self.file.bytes - start))
             with open(self.part, "ab" if continued else "wb") as output:
@@ -105,12 +115,14 @@ class Downloader:
         with _bar(self.file, start, self.progress) as bar:
             while True:
                 try:
-                    chunk = raw.read1(1 << 16)  # what has arrived, without waiting for 64 KB: a trickle is noticed
+                    # what has arrived, without waiting for 64 KB: a trickle is noticed
+                    chunk = raw.read1(1 << 16)
                 except http_error.ReadTimeoutError:
                     raise Refused(f"sent nothing for {self.timeout:g} seconds") from None
                 except http_error.HTTPError:
                     return count
-                if not chunk or start + count > self.file.bytes:  # the end, or a stream that is not our file
+                # the end, or a stream that is not our file
+                if not chunk or start + count > self.file.bytes:
                     return count
                 output.write(chunk)
                 if bar is not None:
@@ -125,7 +137,9 @@ class Downloader:
 def _bar(file, start, progress):
     if not progress:
         return contextlib.nullcontext()
-    return need("tqdm", extra="data").tqdm(total=file.bytes, initial=start, unit="B", unit_scale=True, desc=file.name, leave=False)
+    return need("tqdm", extra="data").tqdm(
+        total=file.bytes, initial=start, unit="B", unit_scale=True, desc=file.name, leave=False
+    )
 
 
 def _reason(error):

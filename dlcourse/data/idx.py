@@ -19,13 +19,20 @@ def read_idx(path):
         try:
             content = gzip.decompress(content)
         except (EOFError, OSError, zlib.error) as error:
-            raise ValueError(f"{path} is a damaged gzip file ({error}): delete it and load the data set again") from error
+            raise ValueError(
+                f"{path} is a damaged gzip file ({error}): delete it and load the data set again"
+            ) from error
     return parse_idx(content, path)
 
 
 def parse_idx(content, name="the file"):
     """The array in the bytes of an IDX file (see `read_idx`)."""
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] != 8 or content[3] not in (1, 2, 3, 4):
+    if (
+        len(content) < 4
+        or content[:2] != b"\0\0"
+        or content[2] != 8
+        or content[3] not in (1, 2, 3, 4)
+    ):
         raise ValueError(
             f"{name} is not an IDX file of unsigned bytes (it begins with {content[:4].hex(' ') or 'nothing'}): delete it and load the data set again"
         )

@@ -31,7 +31,10 @@ class RemoteSet(NamedTuple):
 
 SETS = {
     "mnist": RemoteSet(
-        mirrors=("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/"),
+        mirrors=(
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
         files=(
             RemoteFile(
                 "train-images-idx3-ubyte.gz",
@@ -68,12 +71,39 @@ SETS = {
             "https://storage.googleapis.com/tensorflow/tf-keras-datasets/",
         ),
         files=(
-            RemoteFile("train-images-idx3-ubyte.gz", 26421880, "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84"),
-            RemoteFile("train-labels-idx1-ubyte.gz", 29515, "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845"),
-            RemoteFile("t10k-images-idx3-ubyte.gz", 4422102, "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073"),
-            RemoteFile("t10k-labels-idx1-ubyte.gz", 5148, "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5"),
+            RemoteFile(
+                "train-images-idx3-ubyte.gz",
+                26421880,
+                "3aede38d61863908ad78613f6a32ed271626dd12800ba2636569512369268a84",
+            ),
+            RemoteFile(
+                "train-labels-idx1-ubyte.gz",
+                29515,
+                "a04f17134ac03560a47e3764e11b92fc97de4d1bfaf8ba1a3aa29af54cc90845",
+            ),
+            RemoteFile(
+                "t10k-images-idx3-ubyte.gz",
+                4422102,
+                "346e55b948d973a97e58d2351dde16a484bd415d4595297633bb08f03db6a073",
+            ),
+            RemoteFile(
+                "t10k-labels-idx1-ubyte.gz",
+                5148,
+                "67da17c76eaffca5446c3361aaab5c3cd6d1c2608764d35dfb1850b086bf8dd5",
+            ),
         ),
-        classes=("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+        classes=(
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
         source="Fashion-MNIST (Xiao, Rasul and Vollgraf 2017)",
         licence="MIT",
     ),
@@ -83,10 +113,15 @@ SETS = {
 def load(name):
     """The Dataset `name`; see `dlcourse.data.load`."""
     remote = SETS[name]
-    paths = [local(name, file) or fetch(file, cache_folder() / name, remote.mirrors) for file in remote.files]
+    paths = [
+        local(name, file) or fetch(file, cache_folder() / name, remote.mirrors)
+        for file in remote.files
+    ]
     train, test = _pair(*paths[:2]), _pair(*paths[2:])
     kept = len(train.y) - len(train.y) // 10  # the last tenth of the training set validates
-    first, last = (Split(train.x[part], train.y[part]) for part in (slice(None, kept), slice(kept, None)))
+    first, last = (
+        Split(train.x[part], train.y[part]) for part in (slice(None, kept), slice(kept, None))
+    )
     return Dataset(name, first, last, test, remote.classes, remote.source, remote.licence)
 
 
@@ -98,13 +133,16 @@ def local(name, file):
         return None
     folder = Path(os.environ["DLCOURSE_DATA"])
     if not folder.is_dir():
-        raise ValueError(f"DLCOURSE_DATA is {folder}, which is not a folder: set it to the folder with your data sets, or unset it")
+        raise ValueError(
+            f"DLCOURSE_DATA is {folder}, which is not a folder: set it to the folder with your data sets, or unset it"
+        )
     for candidate in (folder / name, folder):
         for path in (candidate / file.name, candidate / file.name.removesuffix(".gz")):
             if path.is_file():
                 if _official(path, file):
                     return path
-                if candidate != folder:  # a file that lies plainly in the folder may belong to the other set: both use the same names
+                # a file that lies plainly in the folder may belong to the other set: both use the same names
+                if candidate != folder:
                     raise ValueError(
                         f"{path} is not the official file (its SHA-256 differs): delete it, or unset DLCOURSE_DATA to download it"
                     )
@@ -141,4 +179,5 @@ def _pair(images, labels):
         raise ValueError(
             f"{images} has shape {x.shape} and {labels} {y.shape}: they do not belong together, so delete both and load the data set again"
         )
-    return Split(np.divide(x[..., None], 255.0, dtype=np.float32), y.astype(np.int64))  # (N, 28, 28, 1)
+    # (N, 28, 28, 1)
+    return Split(np.divide(x[..., None], 255.0, dtype=np.float32), y.astype(np.int64))

@@ -6,4 +6,14 @@ from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
 
-__all__ = ["MLP", "SGD", "Adam", "AdamW", "Learner", "Linear", "clip_gradients", "devices", "resolve_device"]
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Learner",
+    "Linear",
+    "clip_gradients",
+    "devices",
+    "resolve_device",
+]

@@ -10,9 +10,13 @@ def devices():
 
 
 def resolve_device(device="auto"):
-    """The name of a device that is present; "auto" picks the best. Raises ValueError that names those present."""
+    """The name of a device that is present; "auto" picks the best.
+
+    Raises ValueError that names those present."""
     if device == "auto":
         return devices()[0]
     if device not in devices():
-        raise ValueError(f"device {device!r} is not available to MLX here: present are {', '.join(devices())}")
+        raise ValueError(
+            f"device {device!r} is not available to MLX here: present are {', '.join(devices())}"
+        )
     return device

@@ -8,7 +8,7 @@ from dlcourse.boundary import check_inputs, check_loss, check_targets
 from dlcourse.mlx.device import resolve_device
 from dlcourse.mlx.module import to_numpy
 from dlcourse.mlx.optim import clip_gradients
-from dlcourse.state import with_prefix, without_prefix
+from dlcourse.state import check_learner_state, with_prefix, without_prefix
 
 LOSSES = {
     "cross_entropy": nn.losses.cross_entropy,
@@ -18,9 +18,10 @@ LOSSES = {
 
 
 class Learner:
-    """What the training loop drives: a model, its optimizer, a loss ("cross_entropy", "binary_cross_entropy" or "mse").
+    """What the training loop drives: a model, its optimizer and a loss.
 
-    A batch is (x, targets), NumPy arrays. `clip` bounds the gradient norm (eq-clip); `seed` starts MLX's generator, for the dropout masks.
+    The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
+    `clip` bounds the gradient norm (eq-clip); `seed` starts MLX's generator, for the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
     def __init__(self, model, optimizer, loss="cross_entropy", device="cpu", clip=None, seed=0):
@@ -61,16 +62,24 @@ class Learner:
     def state(self):
         """{"model.*", "optimizer.*", "rng"}: all that a run needs to go on bit for bit."""
         rng = np.array(mx.random.state[0])
-        return with_prefix("model", self.model.state()) | with_prefix("optimizer", self.optimizer.state()) | {"rng": rng}
+        return (
+            with_prefix("model", self.model.state())
+            | with_prefix("optimizer", self.optimizer.state())
+            | {"rng": rng}
+        )
 
     def load_state(self, state):
+        """Go on from `state()`. Raises ValueError, and changes nothing, when the names or shapes differ."""
+        check_learner_state(self.state(), state)
         self.model.load_state(without_prefix("model", state))
         self.optimizer.load_state(without_prefix("optimizer", state))
+        # MLX's key is its 64-bit seed in two words; the state itself can't be assigned
         high, low = (int(word) for word in state["rng"])
-        mx.random.seed(high << 32 | low)  # MLX's key is its 64-bit seed in two words; its state can't be assigned
+        mx.random.seed(high << 32 | low)
 
     def _loss(self, x, targets):
-        return LOSSES[self.loss](self.model(x), targets, reduction="mean")  # MLX does not reduce cross-entropy by default
+        # MLX does not reduce cross-entropy by default
+        return LOSSES[self.loss](self.model(x), targets, reduction="mean")
 
     def _arrays(self, batch):
         x, targets = batch
@@ -78,7 +87,7 @@ class Learner:
         check_targets(x, targets, self.model.config.outputs, self.loss)
         if self.loss == "cross_entropy":
             return self._array(x), mx.array(np.asarray(targets, np.int32))
-        return self._array(x), self._array(targets.reshape(len(targets), -1))  # (B, O), as the logits
+        return self._array(x), self._array(targets.reshape(len(targets), -1))  # (B, O)
 
     def _array(self, array):
         return mx.array(np.asarray(array)).astype(self.model.dtype)

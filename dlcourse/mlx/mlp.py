@@ -1,5 +1,7 @@
 """The multilayer perceptron in MLX."""
 
+from itertools import pairwise
+
 import mlx.core as mx
 import mlx.nn as nn
 
@@ -18,7 +20,7 @@ class MLP(Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.layers = [Linear(i, o) for i, o in zip(config.sizes, config.sizes[1:], strict=False)]
+        self.layers = [Linear(i, o) for i, o in pairwise(config.sizes)]
         self.dropout = nn.Dropout(config.dropout)
 
     def __call__(self, x):

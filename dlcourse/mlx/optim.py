@@ -1,4 +1,6 @@
-"""MLX's own optimizers, with the learning rate as an argument of the step and their state under the course's names."""
+"""MLX's own optimizers: the learning rate is an argument of the step, the state has the course's names."""
+
+import math
 
 import mlx.core as mx
 import mlx.optimizers
@@ -10,70 +12,95 @@ from dlcourse.state import check_names
 
 
 class Optimizer:
-    """Wraps an `mlx.optimizers` object. Gradients are values in MLX, so `step` takes them as an argument."""
+    """Wraps an `mlx.optimizers` object. Gradients are values in MLX, so `step` takes them."""
 
     slots = {}  # the course's name of a running average -> MLX's
     weight_decay = 0.0
 
     def __init__(self, model, optimizer):
-        self.model, self.optimizer = model, optimizer
+        self.model, self.optimizer, self.steps = model, optimizer, 0
         self.optimizer.init(model.trainable_parameters())
 
     def step(self, lr, gradients):
         self.optimizer.learning_rate = lr
         self.optimizer.update(self.model, gradients)
-        mx.eval(self.model.parameters(), self.optimizer.state)  # MLX is lazy: without this the graph grows from step to step
+        self.steps += 1
+        # MLX is lazy: without this the graph would grow from step to step
+        mx.eval(self.model.parameters(), self.optimizer.state)
 
     def state(self):
         """{"step": count, "m.layers.0.weight": array, ...}: the same names in every backend."""
         theirs = dict(tree_flatten(self.optimizer.state))
-        state = {"step": np.array(int(self.optimizer.step))}
-        for ours, slot in self.slots.items():
-            state |= {f"{ours}.{name}": np.array(theirs[f"{name}.{slot}"]) for name, _ in tree_flatten(self.model.parameters())}
+        state = {"step": np.array(self.steps)}
+        for slot, mlx_slot in self.slots.items():
+            for name, _ in tree_flatten(self.model.parameters()):
+                state[f"{slot}.{name}"] = np.array(theirs[f"{name}.{mlx_slot}"])
         return state
 
     def load_state(self, state):
         check_names({name: array.shape for name, array in self.state().items()}, state)
-        loaded = {"step": mx.array(int(state["step"]), mx.uint64)}
-        for ours, slot in self.slots.items():
-            loaded |= {f"{name}.{slot}": mx.array(np.asarray(state[f"{ours}.{name}"])) for name, _ in tree_flatten(self.model.parameters())}
-        self.optimizer.state = tree_map_with_path(lambda path, old: loaded.get(path, old), self.optimizer.state)
-        self.optimizer._initialized = True  # MLX's setter asks for a new start, which would clear what was just loaded
+        self.steps = int(state["step"])
+        loaded = {"step": mx.array(self.steps, mx.uint64)}
+        for slot, mlx_slot in self.slots.items():
+            for name, _ in tree_flatten(self.model.parameters()):
+                loaded[f"{name}.{mlx_slot}"] = mx.array(np.asarray(state[f"{slot}.{name}"]))
+        old_state = self.optimizer.state
+        self.optimizer.state = tree_map_with_path(
+            lambda path, old: loaded.get(path, old), old_state
+        )
+        # MLX's setter asks for a new start, which would clear what was just loaded
+        self.optimizer._initialized = True
 
 
 class SGD(Optimizer):
-    """w <- w - lr g; with momentum v <- mu v + g and w <- w - lr v  (eq-sgd, eq-momentum; Polyak 1964).
+    """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
-    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
+    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g:
+    an L2 penalty."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
         if nesterov and momentum == 0.0:
             raise ValueError("nesterov=True needs a momentum above 0, for example momentum=0.9")
         self.slots = {"velocity": "v"} if momentum else {}
-        super().__init__(model, mlx.optimizers.SGD(learning_rate=0.0, momentum=momentum, nesterov=nesterov))
+        super().__init__(model, mlx.optimizers.SGD(0.0, momentum=momentum, nesterov=nesterov))
         self.weight_decay = weight_decay
 
     def step(self, lr, gradients):
         if self.weight_decay:
-            gradients = tree_map(lambda g, p: g + self.weight_decay * p if p.ndim >= 2 else g, gradients, self.model.parameters())
+            gradients = tree_map(self._with_penalty, gradients, self.model.parameters())
         super().step(lr, gradients)
+
+    def _with_penalty(self, g, p):
+        return g + self.weight_decay * p if p.ndim >= 2 else g
 
 
 class Adam(Optimizer):
-    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam; Kingma & Ba 2015).
+    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam).
 
-    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero; MLX does so only when asked."""
+    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero
+    (Kingma & Ba 2015)."""
 
     slots = {"m": "m", "v": "v"}
 
     def __init__(self, model, betas=(0.9, 0.999), eps=1e-8):
         check_optimizer(beta1=betas[0], beta2=betas[1], eps=eps)
-        super().__init__(model, mlx.optimizers.Adam(learning_rate=0.0, betas=list(betas), eps=eps, bias_correction=True))
+        super().__init__(model, mlx.optimizers.Adam(0.0, betas=list(betas), eps=eps))
+        self.betas, self.eps = betas, eps
+
+    def step(self, lr, gradients):
+        # MLX corrects the bias only when asked (bias_correction=True), and then computes 1 - 0.999^t in
+        # float32, which is 1e-5 off at t = 1. Here the two corrections go into lr and eps, as in NumPy.
+        (beta1, beta2), t = self.betas, self.steps + 1
+        correction = math.sqrt(1.0 - beta2**t)
+        self.optimizer.eps = self.eps * correction
+        super().step(lr * correction / (1.0 - beta1**t), gradients)
 
 
 class AdamW(Adam):
-    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw; Loshchilov & Hutter 2019)."""
+    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw).
+
+    Loshchilov & Hutter 2019."""
 
     def __init__(self, model, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
         check_optimizer(weight_decay=weight_decay)
@@ -81,18 +108,22 @@ class AdamW(Adam):
         self.weight_decay = weight_decay
 
     def step(self, lr, gradients):
-        self.model.update(tree_map(lambda p: p * (1.0 - lr * self.weight_decay) if p.ndim >= 2 else p, self.model.parameters()))
+        shrink = 1.0 - lr * self.weight_decay
+        self.model.update(
+            tree_map(lambda p: p * shrink if p.ndim >= 2 else p, self.model.parameters())
+        )
         super().step(lr, gradients)
 
 
 def clip_gradients(gradients, max_norm):
-    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013) -> (clipped, |g| before clipping).
+    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013).
 
-    Raises ValueError unless max_norm > 0."""
+    Returns (clipped, |g| before clipping). Raises ValueError unless max_norm > 0."""
     if not max_norm > 0:
         raise ValueError(f"max_norm={max_norm}: the largest gradient norm must be above 0")
     # rows first: one float32 sum of 100 000 numbers is 1e-5 off
     norm = mx.sqrt(sum(mx.square(g).sum(-1).sum() for _, g in tree_flatten(gradients))).item()
-    if norm > max_norm:  # mlx's clip_grad_norm divides by |g| + 1e-6: a thousandth off the formula where |g| is 1e-3
+    # mlx's clip_grad_norm divides by |g| + 1e-6: a thousandth off the formula where |g| is 1e-3
+    if norm > max_norm:
         gradients = tree_map(lambda g: g * (max_norm / norm), gradients)
     return gradients, norm

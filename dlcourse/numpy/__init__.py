@@ -6,4 +6,14 @@ from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
 
-__all__ = ["MLP", "SGD", "Adam", "AdamW", "Learner", "Linear", "clip_gradients", "devices", "resolve_device"]
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Learner",
+    "Linear",
+    "clip_gradients",
+    "devices",
+    "resolve_device",
+]

@@ -1,9 +1,10 @@
 """Operations and their gradients, side by side.
 
-Every function returns `y, backward`. `backward(dy)` is the vector-Jacobian product: given dL/dy it returns dL/dx, as one array
-where the operation has one differentiable argument, as a tuple in the order of the arguments where it has several.
-The closure keeps what the backward pass needs; drop it and you have inference. Every operation keeps the dtype it is given.
-Shapes: B batch, I in, O out, V classes; `...` stands for any leading axes."""
+Every function returns `y, backward`. `backward(dy)` is the vector-Jacobian product: given dL/dy it
+returns dL/dx, as one array where the operation has one differentiable argument, as a tuple in the
+order of the arguments where it has several. The closure keeps what the backward pass needs; drop it
+and you have inference. Every operation keeps the dtype it is given.
+Shapes: N rows, I in, O out, V classes; `...` stands for any leading axes."""
 
 import math
 
@@ -13,13 +14,18 @@ import numpy as np
 
 
 def linear(x, weight, bias):
-    """y = x W^T + b  (eq-linear; gradients eq-linear-vjp).  x (..., I), weight (O, I), bias (O,) -> y (..., O)"""
+    """y = x W^T + b  (eq-linear; gradients eq-linear-vjp).
+
+    x (..., I), weight (O, I), bias (O,) -> y (..., O)"""
     if x.shape[-1] != weight.shape[1]:
-        raise ValueError(f"x has {x.shape[-1]} features but weight is (O, I) = {weight.shape}: x must end in I = {weight.shape[1]}")
-    rows = x.reshape(-1, x.shape[-1])  # one 2-D product: a 3-D operand makes NumPy multiply batch by batch, 2.4x slower
+        raise ValueError(
+            f"x ends in {x.shape[-1]} features, but weight is (O, I) = {weight.shape}: "
+            f"pass x with I = {weight.shape[1]}"
+        )
+    rows = x.reshape(-1, x.shape[-1])  # (N, I): NumPy multiplies a 3-D operand slice by slice
 
     def backward(dy):
-        dy_rows = dy.reshape(-1, dy.shape[-1])
+        dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
         return (dy_rows @ weight).reshape(x.shape), dy_rows.T @ rows, dy_rows.sum(axis=0)
 
     y = rows @ weight.T
@@ -28,9 +34,9 @@ def linear(x, weight, bias):
 
 
 def dropout(x, p, rng):
-    """y = m x / (1 - p), m ~ Bernoulli(1 - p), so that E[y] = x  (eq-dropout, eq-dropout-vjp; Srivastava et al. 2014).
+    """y = m x / (1 - p), m ~ Bernoulli(1 - p), so that E[y] = x  (eq-dropout, eq-dropout-vjp).
 
-    `rng` None means evaluation: y = x. Raises ValueError unless 0 <= p < 1."""
+    `rng` None means evaluation: y = x. Raises ValueError unless 0 <= p < 1. Srivastava et al. 2014."""
     if not 0.0 <= p < 1.0:
         raise ValueError(f"dropout probability is {p}: it must be at least 0 and below 1")
     if rng is None or p == 0.0:
@@ -64,7 +70,7 @@ def tanh(x):
 
 
 def softmax(x):
-    """y_i = e^(x_i) / sum_j e^(x_j) over the last axis  (eq-softmax; gradient eq-softmax-vjp).  x, y (..., V)
+    """y_i = e^(x_i) / sum_j e^(x_j)  (eq-softmax; gradient eq-softmax-vjp).  x, y (..., V)
 
     The row maximum is subtracted first; eq-softmax-shift says why that changes nothing."""
     y = x - x.max(axis=-1, keepdims=True)
@@ -74,7 +80,7 @@ def softmax(x):
 
 
 def log_softmax(x):
-    """y = x - log sum_j e^(x_j) over the last axis  (eq-log-softmax; gradient eq-log-softmax-vjp).  x, y (..., V)"""
+    """y = x - log sum_j e^(x_j)  (eq-log-softmax; gradient eq-log-softmax-vjp).  x, y (..., V)"""
     y = x - x.max(axis=-1, keepdims=True)
     y -= np.log(np.exp(y).sum(axis=-1, keepdims=True))
     return y, lambda dy: dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
@@ -84,9 +90,10 @@ def log_softmax(x):
 
 
 def mse_loss(y, target):
-    """L = mean over all n entries of (y - t)^2  (eq-mse; gradient eq-mse-vjp: dy = 2 (y - t) / n).  y, target (...) -> L scalar
+    """L = mean of (y - t)^2 over all n entries  (eq-mse; gradient eq-mse-vjp: dy = 2 (y - t) / n).
 
-    Raises ValueError when the shapes differ: broadcasting (N, 1) against (N,) would compare every pair."""
+    y, target (...) -> L. Raises ValueError when the shapes differ: broadcasting (N, 1) against (N,)
+    would compare every pair."""
     _same_shape("mse_loss", y, target)
     difference = y - np.asarray(target, y.dtype)
 
@@ -97,59 +104,53 @@ def mse_loss(y, target):
 
 
 def cross_entropy(logits, targets, label_smoothing=0.0, ignore_index=-100):
-    """L = -mean_n sum_i q_ni log p_ni, p = softmax(logits), q one-hot  (eq-cross-entropy; gradient eq-softmax-ce-vjp: (p - q) / N).
+    """L = -mean_n sum_i q_ni log p_ni, p = softmax(logits), q one-hot  (eq-cross-entropy).
 
-    logits (..., V), integer targets (...) -> L scalar. With label smoothing s, q = (1 - s) one-hot + s / V
-    (eq-label-smoothing; Szegedy et al. 2016). Targets equal to `ignore_index` count neither in the sum nor in N.
-    Raises ValueError for labels outside 0 ... V-1, for shapes that do not fit, and when nothing is left to average."""
-    z, labels = logits.reshape(-1, logits.shape[-1]), np.asarray(targets).reshape(-1)
-    classes = z.shape[1]
-    if not 0.0 <= label_smoothing < 1.0:
-        raise ValueError(f"label_smoothing={label_smoothing}: it is the share of probability spread over all classes, at least 0 and below 1")
-    if labels.dtype.kind not in "iu":
-        raise ValueError(f"targets have dtype {labels.dtype}: cross_entropy takes class numbers as integers, for example targets.astype(int)")
-    if np.shape(targets) != logits.shape[:-1]:
-        raise ValueError(f"targets have shape {np.shape(targets)} but logits {logits.shape}: one class number for each row of logits is needed")
-    kept = labels != ignore_index
-    count = int(np.count_nonzero(kept))
-    if count == 0:
-        raise ValueError("no target to average over: the batch is empty, or every target equals ignore_index")
-    known = labels if count == len(labels) else labels[kept]
-    if known.min() < 0 or known.max() >= classes:
-        raise ValueError(f"labels run from {known.min()} to {known.max()} but the logits have {classes} classes: labels must lie in 0 ... {classes - 1}")
+    The gradient is (p - q) / N (eq-softmax-ce-vjp). logits (..., V), integer targets (...) -> L.
+    With label smoothing s, q = (1 - s) one-hot + s / V (eq-label-smoothing; Szegedy et al. 2016).
+    Targets equal to `ignore_index` count neither in the sum nor in N. Raises ValueError for labels
+    outside 0 ... V-1, for shapes that do not fit, and when nothing is left to average."""
+    kept = _kept_labels(logits, targets, label_smoothing, ignore_index)  # (N,)
+    count, classes = np.count_nonzero(kept), logits.shape[-1]
+    labels = np.where(kept, np.reshape(targets, -1), 0)
+    rows = np.arange(len(labels))
 
-    log_p, _ = log_softmax(z)
-    rows = np.arange(len(z))
-    safe = np.where(kept, labels, 0)
-    picked = log_p[rows, safe]
+    log_p, _ = log_softmax(logits.reshape(-1, classes))  # (N, V)
+    log_likelihood = log_p[rows, labels]
     if label_smoothing:
-        picked = (1.0 - label_smoothing) * picked + label_smoothing * log_p.mean(axis=1)
-    loss = -np.sum(picked, where=kept) / count
+        log_likelihood = (1.0 - label_smoothing) * log_likelihood
+        log_likelihood += label_smoothing * log_p.mean(axis=1)
+    loss = -np.sum(log_likelihood, where=kept) / count
 
     def backward(dloss=1.0):
-        dz = np.exp(log_p)
+        dz = np.exp(log_p)  # p, from which q is taken away
         if label_smoothing:
             dz -= label_smoothing / classes
-        dz[rows, safe] -= 1.0 - label_smoothing
+        dz[rows, labels] -= 1.0 - label_smoothing
         if count < len(labels):
             dz[~kept] = 0
         dz *= dloss / count
         return dz.reshape(logits.shape)
 
-    return z.dtype.type(loss), backward
+    return logits.dtype.type(loss), backward
 
 
 def binary_cross_entropy(logits, targets):
-    """L = mean of log(1 + e^z) - t z, the negative log-likelihood of t under sigmoid(z)  (eq-bce; gradient eq-bce-vjp: (sigmoid(z) - t) / n).
+    """L = mean of log(1 + e^z) - t z, the negative log-likelihood of t under sigmoid(z)  (eq-bce).
 
-    logits (...), targets (...) in [0, 1] -> L scalar, the mean over all n entries. Written as max(z, 0) - t z + log(1 + e^-|z|), it can't overflow.
-    Raises ValueError when shapes differ, a target lies outside [0, 1] or nothing is there to average."""
+    The gradient is (sigmoid(z) - t) / n (eq-bce-vjp). logits, targets in [0, 1] (...) -> L, the mean
+    over all n entries. Written as max(z, 0) - t z + log(1 + e^-|z|), it can't overflow. Raises
+    ValueError when shapes differ, a target lies outside [0, 1] or nothing is there to average."""
     targets = np.asarray(targets)
     _same_shape("binary_cross_entropy", logits, targets)
     if targets.min() < 0 or targets.max() > 1:
-        raise ValueError(f"targets run from {targets.min()} to {targets.max()}: binary_cross_entropy takes probabilities, in most cases 0 and 1")
+        raise ValueError(
+            f"targets run from {targets.min()} to {targets.max()}: "
+            "binary_cross_entropy takes probabilities, in most cases 0 and 1"
+        )
     targets = targets.astype(logits.dtype, copy=False)
-    # in this order: max(z, 0) - t z is exactly zero for a sure and right answer, so the small logarithm is not rounded away
+    # max(z, 0) - t z first: it is exactly zero for a sure and right answer, and the small logarithm
+    # is not rounded away
     losses = np.maximum(logits, 0) - targets * logits + np.log1p(np.exp(-np.abs(logits)))
 
     def backward(dloss=1.0):
@@ -166,8 +167,43 @@ def _sigmoid(x):
     return np.where(x >= 0, 1, tail) / (1 + tail)
 
 
+def _kept_labels(logits, targets, label_smoothing, ignore_index):
+    """Which rows count, (N,) bool; refuses what cross_entropy can't use."""
+    targets, classes = np.asarray(targets), logits.shape[-1]
+    if not 0.0 <= label_smoothing < 1.0:
+        raise ValueError(
+            f"label_smoothing={label_smoothing}: it is the share of probability spread over all "
+            "classes, at least 0 and below 1"
+        )
+    if targets.dtype.kind not in "iu":
+        raise ValueError(
+            f"targets have dtype {targets.dtype}: cross_entropy takes class numbers as integers, "
+            "for example targets.astype(int)"
+        )
+    if targets.shape != logits.shape[:-1]:
+        raise ValueError(
+            f"targets have shape {targets.shape} but logits {logits.shape}: "
+            "one class number for each row of logits is needed"
+        )
+    kept = targets.reshape(-1) != ignore_index
+    known = targets.reshape(-1)[kept]
+    if len(known) == 0:
+        raise ValueError(
+            "no target to average over: the batch is empty, or every target equals ignore_index"
+        )
+    if known.min() < 0 or known.max() >= classes:
+        raise ValueError(
+            f"labels run from {known.min()} to {known.max()} but the logits have {classes} classes: "
+            f"labels must lie in 0 ... {classes - 1}"
+        )
+    return kept
+
+
 def _same_shape(name, y, target):
     if np.shape(y) != np.shape(target):
-        raise ValueError(f"{name}: predictions have shape {np.shape(y)} but targets {np.shape(target)}: reshape one of them so that they are equal")
+        raise ValueError(
+            f"{name}: predictions have shape {np.shape(y)} but targets {np.shape(target)}: "
+            "reshape one of them so that they are equal"
+        )
     if math.prod(np.shape(y)) == 0:
         raise ValueError(f"{name}: no target to average over: the batch is empty")

@@ -8,16 +8,21 @@ from dlcourse.boundary import check_inputs, check_loss, check_targets
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.device import resolve_device
 from dlcourse.numpy.optim import clip_gradients
-from dlcourse.state import with_prefix, without_prefix
+from dlcourse.state import check_learner_state, with_prefix, without_prefix
 
-# By name, looked up at each call: a reader's own function may stand in for the package's (`check.use`).
-LOSSES = {"cross_entropy": "cross_entropy", "binary_cross_entropy": "binary_cross_entropy", "mse": "mse_loss"}
+# By name, looked up at each call: a reader's own function may stand in (`check.use`).
+LOSSES = {
+    "cross_entropy": "cross_entropy",
+    "binary_cross_entropy": "binary_cross_entropy",
+    "mse": "mse_loss",
+}
 
 
 class Learner:
-    """What the training loop drives: a model, its optimizer, a loss ("cross_entropy", "binary_cross_entropy" or "mse").
+    """What the training loop drives: a model, its optimizer and a loss.
 
-    A batch is (x, targets), NumPy arrays. `clip` bounds the gradient norm (eq-clip); `seed` starts the generator of the dropout masks.
+    The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
+    `clip` bounds the gradient norm (eq-clip); `seed` starts the generator of the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
     def __init__(self, model, optimizer, loss="cross_entropy", device="cpu", clip=None, seed=0):
@@ -51,9 +56,15 @@ class Learner:
     def state(self):
         """{"model.*", "optimizer.*", "rng"}: all that a run needs to go on bit for bit."""
         rng = np.frombuffer(json.dumps(self.rng.bit_generator.state).encode(), np.uint8)
-        return with_prefix("model", self.model.state()) | with_prefix("optimizer", self.optimizer.state()) | {"rng": rng}
+        return (
+            with_prefix("model", self.model.state())
+            | with_prefix("optimizer", self.optimizer.state())
+            | {"rng": rng}
+        )
 
     def load_state(self, state):
+        """Go on from `state()`. Raises ValueError, and changes nothing, when the names or shapes differ."""
+        check_learner_state(self.state(), state)
         self.model.load_state(without_prefix("model", state))
         self.optimizer.load_state(without_prefix("optimizer", state))
         self.rng.bit_generator.state = json.loads(bytes(state["rng"]))
@@ -75,4 +86,5 @@ class Learner:
         targets = batch[1]
         if self.loss == "cross_entropy":
             return targets
-        return targets.reshape(len(targets), -1).astype(self.model.dtype, copy=False)  # (B, O), as the logits
+        # (B, O), as the logits
+        return targets.reshape(len(targets), -1).astype(self.model.dtype, copy=False)

@@ -1,19 +1,22 @@
 """The multilayer perceptron in NumPy, its backward pass written out."""
 
+from itertools import pairwise
+
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.layers import Linear
 from dlcourse.numpy.module import Module
 
 
 class MLP(Module):
-    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_K W^T + b  (eq-mlp; gradients eq-backprop).
+    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_K W^T + b  (eq-mlp; gradients
+    eq-backprop).
 
     x (B, ...) with the product of the trailing axes I = config.inputs -> logits (B, O).
     Dropout acts after every hidden activation, and only when a generator `rng` is given."""
 
     def __init__(self, config):
         self.config = config
-        self.layers = [Linear(i, o) for i, o in zip(config.sizes, config.sizes[1:], strict=False)]
+        self.layers = [Linear(i, o) for i, o in pairwise(config.sizes)]
 
     def __call__(self, x, rng=None):
         activation = getattr(f, self.config.activation)

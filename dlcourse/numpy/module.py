@@ -6,7 +6,9 @@ from dlcourse.state import check_names
 
 
 class Parameter:
-    """An array and its gradient. Gradients accumulate (`p.grad += dw`): a layer used twice contributes twice."""
+    """An array and its gradient.
+
+    Gradients accumulate (`p.grad += dw`): a layer used twice contributes twice."""
 
     def __init__(self, shape, dtype=np.float32):
         self.data = np.zeros(shape, dtype)
@@ -14,7 +16,9 @@ class Parameter:
 
 
 class Module:
-    """Holds parameters, modules and lists of modules as attributes; their dotted names come from the attribute names."""
+    """Holds parameters, modules and lists of modules as attributes.
+
+    Their dotted names come from the attribute names."""
 
     def named_parameters(self, prefix=""):
         """[(dotted name, Parameter)] in the order in which they were set."""
@@ -38,7 +42,7 @@ class Module:
         return {name: p.data.copy() for name, p in self.named_parameters()}
 
     def load_state(self, state):
-        """Copy the arrays of `state` into the parameters, which take their dtype: a float64 state makes a float64 model.
+        """Copy the arrays of `state` into the parameters, which take their dtype.
 
         Raises ValueError that lists missing, unknown and mis-shaped names."""
         parameters = dict(self.named_parameters())

@@ -9,15 +9,17 @@ from dlcourse.state import check_names
 
 
 class Optimizer:
-    """Packs the parameters of `model` into one flat array, and their gradients into another; the parameters become views.
+    """Packs the parameters of `model` into one flat array, and their gradients into another.
 
-    Parameters with two or more axes come first, so that weight decay acts on a slice (biases and norms don't decay).
-    For small models this is 5 times faster than a loop over tensors: 20 tensors are 20 times the overhead of a call."""
+    The parameters become views. Those with two or more axes come first, so that weight decay acts on a
+    slice (biases and norms don't decay). For small models this is 5 times faster than a loop over
+    tensors: 20 tensors are 20 times the overhead of a call."""
 
     slots = ()  # names of the running averages, each as large as the parameters
 
     def __init__(self, model):
-        named = sorted(model.named_parameters(), key=lambda item: item[1].data.ndim < 2)  # stable: order is kept within the groups
+        # stable: order is kept within the groups
+        named = sorted(model.named_parameters(), key=lambda item: item[1].data.ndim < 2)
         self.parameters = [p for _, p in named]
         dtype = self.parameters[0].data.dtype
         size = sum(p.data.size for p in self.parameters)
@@ -28,7 +30,10 @@ class Optimizer:
         for name, p in named:
             part = slice(offset, offset + p.data.size)
             self.data[part], self.grad[part] = p.data.reshape(-1), p.grad.reshape(-1)
-            p.data, p.grad = self.data[part].reshape(p.data.shape), self.grad[part].reshape(p.data.shape)
+            p.data, p.grad = (
+                self.data[part].reshape(p.data.shape),
+                self.grad[part].reshape(p.data.shape),
+            )
             self.views.append((name, part, p.data.shape))
             offset += p.data.size
         self.decayed = slice(0, sum(p.data.size for p in self.parameters if p.data.ndim >= 2))
@@ -37,14 +42,21 @@ class Optimizer:
         self.grad.fill(0)
 
     def _check_packed(self):
-        if any(p.data.base is not self.data or p.grad.base is not self.grad for p in self.parameters):
-            raise RuntimeError("a parameter was rebound after the optimizer was made: build the optimizer after load_state with another dtype")
+        if any(
+            p.data.base is not self.data or p.grad.base is not self.grad for p in self.parameters
+        ):
+            raise RuntimeError(
+                "a parameter was rebound after the optimizer was made: build the optimizer after load_state with another dtype"
+            )
 
     def state(self):
         """{"step": count, "m.layers.0.weight": array, ...}: the same names in every backend."""
         state = {"step": np.array(self.steps)}
         for slot, buffer in self.buffers.items():
-            state |= {f"{slot}.{name}": buffer[part].reshape(shape).copy() for name, part, shape in self.views}
+            state |= {
+                f"{slot}.{name}": buffer[part].reshape(shape).copy()
+                for name, part, shape in self.views
+            }
         return state
 
     def load_state(self, state):
@@ -56,9 +68,10 @@ class Optimizer:
 
 
 class SGD(Optimizer):
-    """w <- w - lr g; with momentum v <- mu v + g and w <- w - lr v  (eq-sgd, eq-momentum; Polyak 1964).
+    """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
-    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
+    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g:
+    an L2 penalty."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
@@ -85,9 +98,10 @@ class SGD(Optimizer):
 
 
 class Adam(Optimizer):
-    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam; Kingma & Ba 2015).
+    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam).
 
-    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero."""
+    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero
+    (Kingma & Ba 2015)."""
 
     slots = ("m", "v")
     weight_decay = 0.0
@@ -121,7 +135,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Adam):
-    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw; Loshchilov & Hutter 2019)."""
+    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw).
+
+    Loshchilov & Hutter 2019."""
 
     def __init__(self, model, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
         check_optimizer(weight_decay=weight_decay)
@@ -130,9 +146,9 @@ class AdamW(Adam):
 
 
 def clip_gradients(model, max_norm):
-    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013) -> |g| before clipping.
+    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013).
 
-    Raises ValueError unless max_norm > 0."""
+    Returns |g| before clipping. Raises ValueError unless max_norm > 0."""
     if not max_norm > 0:
         raise ValueError(f"max_norm={max_norm}: the largest gradient norm must be above 0")
     gradients = [p.grad for _, p in model.named_parameters()]

@@ -6,4 +6,14 @@ from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
 
-__all__ = ["MLP", "SGD", "Adam", "AdamW", "Learner", "Linear", "clip_gradients", "devices", "resolve_device"]
+__all__ = [
+    "MLP",
+    "SGD",
+    "Adam",
+    "AdamW",
+    "Learner",
+    "Linear",
+    "clip_gradients",
+    "devices",
+    "resolve_device",
+]

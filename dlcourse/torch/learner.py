@@ -5,17 +5,24 @@ import torch
 import torch.nn.functional as F
 
 from dlcourse.boundary import check_inputs, check_loss, check_targets
-from dlcourse.state import with_prefix, without_prefix
+from dlcourse.state import check_learner_state, with_prefix, without_prefix
 from dlcourse.torch.device import resolve_device
 from dlcourse.torch.optim import clip_gradients
 
-LOSSES = {"cross_entropy": F.cross_entropy, "binary_cross_entropy": F.binary_cross_entropy_with_logits, "mse": F.mse_loss}
+LOSSES = {
+    "cross_entropy": F.cross_entropy,
+    "binary_cross_entropy": F.binary_cross_entropy_with_logits,
+    "mse": F.mse_loss,
+}
+
+GENERATORS = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # where their states are kept
 
 
 class Learner:
-    """What the training loop drives: a model, its optimizer, a loss ("cross_entropy", "binary_cross_entropy" or "mse").
+    """What the training loop drives: a model, its optimizer and a loss.
 
-    A batch is (x, targets), NumPy arrays. `clip` bounds the gradient norm (eq-clip); `seed` starts PyTorch's generator, for the dropout masks.
+    The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
+    `clip` bounds the gradient norm (eq-clip); `seed` starts PyTorch's generator, for the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
     def __init__(self, model, optimizer, loss="cross_entropy", device="cpu", clip=None, seed=0):
@@ -55,14 +62,19 @@ class Learner:
 
     def state(self):
         """{"model.*", "optimizer.*", "rng"}: all that a run needs to go on bit for bit."""
-        rng = torch.cuda.get_rng_state() if self.device == "cuda" else torch.mps.get_rng_state() if self.device == "mps" else torch.get_rng_state()
-        return with_prefix("model", self.model.state()) | with_prefix("optimizer", self.optimizer.state()) | {"rng": rng.numpy()}
+        rng = GENERATORS[self.device].get_rng_state()
+        return (
+            with_prefix("model", self.model.state())
+            | with_prefix("optimizer", self.optimizer.state())
+            | {"rng": rng.numpy()}
+        )
 
     def load_state(self, state):
+        """Go on from `state()`. Raises ValueError, and changes nothing, when the names or shapes differ."""
+        check_learner_state(self.state(), state)
         self.model.load_state(without_prefix("model", state))
         self.optimizer.load_state(without_prefix("optimizer", state))
-        restore = {"cuda": torch.cuda.set_rng_state, "mps": torch.mps.set_rng_state, "cpu": torch.set_rng_state}[self.device]
-        restore(torch.from_numpy(np.array(state["rng"])))
+        GENERATORS[self.device].set_rng_state(torch.from_numpy(np.array(state["rng"])))
 
     def _gradients(self, batch):
         x, targets = self._tensors(batch)
@@ -77,7 +89,8 @@ class Learner:
         check_targets(x, targets, self.model.config.outputs, self.loss)
         if self.loss == "cross_entropy":
             return self._tensor(x), torch.from_numpy(np.asarray(targets, np.int64)).to(self.device)
-        return self._tensor(x), self._tensor(targets.reshape(len(targets), -1))  # (B, O), as the logits
+        # (B, O), as the logits
+        return self._tensor(x), self._tensor(targets.reshape(len(targets), -1))
 
     def _tensor(self, array):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, self.model.dtype)

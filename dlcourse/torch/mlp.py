@@ -1,5 +1,7 @@
 """The multilayer perceptron in PyTorch."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -19,7 +21,7 @@ class MLP(Module):
     def __init__(self, config):
         super().__init__()
         self.config = config
-        self.layers = nn.ModuleList(Linear(i, o) for i, o in zip(config.sizes, config.sizes[1:], strict=False))
+        self.layers = nn.ModuleList(Linear(i, o) for i, o in pairwise(config.sizes))
 
     def forward(self, x):
         activation = ACTIVATIONS[self.config.activation]

@@ -19,7 +19,7 @@ class Module(nn.Module):
         return {name: from_torch(p.numpy(force=True).copy()) for name, p in self.named_parameters()}
 
     def load_state(self, state):
-        """Copy the arrays of `state` into the parameters, which take their dtype: a float64 state makes a float64 model.
+        """Copy the arrays of `state` into the parameters, which take their dtype.
 
         Raises ValueError that lists missing, unknown and mis-shaped names."""
         check_names({name: _course_shape(p.shape) for name, p in self.named_parameters()}, state)
@@ -29,7 +29,9 @@ class Module(nn.Module):
 
     def gradients(self):
         """{name: copy of the gradient}."""
-        return {name: from_torch(p.grad.numpy(force=True).copy()) for name, p in self.named_parameters()}
+        return {
+            name: from_torch(p.grad.numpy(force=True).copy()) for name, p in self.named_parameters()
+        }
 
 
 def _course_shape(shape):

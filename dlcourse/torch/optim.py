@@ -1,4 +1,4 @@
-"""PyTorch's own optimizers, with the learning rate as an argument of the step and their state under the course's names."""
+"""PyTorch's own optimizers: the learning rate is an argument of the step, the state has the course's names."""
 
 import numpy as np
 import torch
@@ -8,7 +8,7 @@ from dlcourse.state import check_names, from_torch, to_torch
 
 
 class Optimizer:
-    """Wraps a `torch.optim` class. Parameters with two or more axes decay, biases and norms do not."""
+    """Wraps a `torch.optim` class. Parameters with two or more axes decay; biases and norms do not."""
 
     slots = {}  # the course's name of a running average -> PyTorch's
 
@@ -16,7 +16,10 @@ class Optimizer:
         self.named = dict(model.named_parameters())
         decayed = [p for p in self.named.values() if p.ndim >= 2]
         rest = [p for p in self.named.values() if p.ndim < 2]
-        groups = [{"params": decayed, "weight_decay": weight_decay}, {"params": rest, "weight_decay": 0.0}]
+        groups = [
+            {"params": decayed, "weight_decay": weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
         self.optimizer = torch_class([group for group in groups if group["params"]], **options)
         self.steps = 0
 
@@ -31,35 +34,44 @@ class Optimizer:
         state = {"step": np.array(self.steps)}
         for slot, torch_slot in self.slots.items():
             for name, p in self.named.items():
-                tensor = self.optimizer.state[p].get(torch_slot)
-                state[f"{slot}.{name}"] = from_torch(torch.zeros_like(p).numpy(force=True) if tensor is None else tensor.numpy(force=True).copy())
+                tensor = self.optimizer.state[p].get(torch_slot, torch.zeros_like(p))
+                state[f"{slot}.{name}"] = from_torch(tensor.numpy(force=True).copy())
         return state
 
     def load_state(self, state):
         check_names({name: array.shape for name, array in self.state().items()}, state)
         self.steps = int(state["step"])
         for name, p in self.named.items():
-            slots = {theirs: torch.tensor(to_torch(state[f"{ours}.{name}"]), device=p.device, dtype=p.dtype) for ours, theirs in self.slots.items()}
-            self.optimizer.state[p] = slots | {"step": torch.tensor(float(self.steps))} if self.steps else {}
+            self.optimizer.state[p] = (
+                {"step": torch.tensor(float(self.steps))} if self.steps else {}
+            )
+            for slot, torch_slot in self.slots.items() if self.steps else ():
+                array = to_torch(state[f"{slot}.{name}"])
+                self.optimizer.state[p][torch_slot] = torch.tensor(
+                    array, device=p.device, dtype=p.dtype
+                )
 
 
 class SGD(Optimizer):
-    """w <- w - lr g; with momentum v <- mu v + g and w <- w - lr v  (eq-sgd, eq-momentum; Polyak 1964).
+    """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
-    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g: an L2 penalty."""
+    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g:
+    an L2 penalty."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
         if nesterov and momentum == 0.0:
             raise ValueError("nesterov=True needs a momentum above 0, for example momentum=0.9")
         self.slots = {"velocity": "momentum_buffer"} if momentum else {}
-        super().__init__(model, torch.optim.SGD, weight_decay, momentum=momentum, nesterov=nesterov, lr=0.0)
+        options = {"momentum": momentum, "nesterov": nesterov, "lr": 0.0}
+        super().__init__(model, torch.optim.SGD, weight_decay, **options)
 
 
 class Adam(Optimizer):
-    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam; Kingma & Ba 2015).
+    """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam).
 
-    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero."""
+    m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero
+    (Kingma & Ba 2015)."""
 
     slots = {"m": "exp_avg", "v": "exp_avg_sq"}
 
@@ -69,7 +81,9 @@ class Adam(Optimizer):
 
 
 class AdamW(Optimizer):
-    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw; Loshchilov & Hutter 2019)."""
+    """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw).
+
+    Loshchilov & Hutter 2019."""
 
     slots = Adam.slots
 
@@ -79,14 +93,15 @@ class AdamW(Optimizer):
 
 
 def clip_gradients(model, max_norm):
-    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013) -> |g| before clipping.
+    """g <- g min(1, max_norm / |g|), |g| over all parameters together  (eq-clip; Pascanu et al. 2013).
 
-    Raises ValueError unless max_norm > 0."""
+    Returns |g| before clipping. Raises ValueError unless max_norm > 0."""
     if not max_norm > 0:
         raise ValueError(f"max_norm={max_norm}: the largest gradient norm must be above 0")
     gradients = [p.grad for p in model.parameters() if p.grad is not None]
     norm = float(torch.nn.utils.get_total_norm(gradients))
-    if norm > max_norm:  # torch's clip_grad_norm_ divides by |g| + 1e-6: a thousandth off the formula where |g| is 1e-3
+    # torch's clip_grad_norm_ divides by |g| + 1e-6: a thousandth off the formula where |g| is 1e-3
+    if norm > max_norm:
         for g in gradients:
             g *= max_norm / norm
     return norm

@@ -346,7 +346,7 @@ def exact_values(f):
 
 
 REFUSED = [
-    ("linear", "must end in I = 4", lambda f: f.linear(np.zeros((2, 3)), np.zeros((5, 4)), np.zeros(5))),
+    ("linear", "pass x with I = 4", lambda f: f.linear(np.zeros((2, 3)), np.zeros((5, 4)), np.zeros(5))),
     ("dropout", "dropout probability is 1.0", lambda f: f.dropout(np.zeros(2), 1.0, np.random.default_rng(0))),
     ("dropout", "dropout probability is -0.1", lambda f: f.dropout(np.zeros(2), -0.1, None)),
     ("dropout", "dropout probability is nan", lambda f: f.dropout(np.zeros(2), math.nan, None)),

@@ -59,3 +59,48 @@ def check_optimizer(**numbers):
             raise ValueError(f"{name}={value}: it must be at least 0 and below 1")
         if name in ("eps", "weight_decay") and not value >= 0.0:
             raise ValueError(f"{name}={value}: it must not be negative")
+
+
+def check_images(x, channels=None, first=False):
+    """Raise ValueError unless x is a batch of images, (N, H, W, C), or (N, C, H, W) where `first`, of `channels` channels."""
+    wanted, move = ("(N, C, H, W)", (0, 3, 1, 2)) if first else ("(N, H, W, C)", (0, 2, 3, 1))
+    if np.ndim(x) != 4:
+        raise ValueError(
+            f"x has shape {tuple(np.shape(x))} but images are {wanted}: add the missing axes of length 1, a single image needs x[None]"
+        )
+    own, other = (1, 3) if first else (3, 1)
+    if channels is None or x.shape[own] == channels:
+        return
+    if x.shape[other] == channels:
+        given, name = ("last", "permute") if first else ("first", "transpose")
+        raise ValueError(
+            f"x has shape {tuple(x.shape)} with its {channels} channels {given}, but images are {wanted}: pass x.{name}{move}"
+        )
+    raise ValueError(
+        f"x has shape {tuple(x.shape)}, that is {x.shape[own]} channels, but the layer takes {channels}: build it with inputs={x.shape[own]}, or pass {wanted}"
+    )
+
+
+def check_whole(**numbers):
+    """Raise ValueError unless every number is whole and at least 1, or at least 0 for a padding."""
+    for name, value in numbers.items():
+        least = 0 if "padding" in name else 1
+        if not isinstance(value, int | np.integer) or value < least:
+            raise ValueError(f"{name}={value}: it must be a whole number of at least {least}")
+
+
+def check_groups(inputs, outputs, groups):
+    """Raise ValueError unless `groups` divides both numbers of channels."""
+    if inputs % groups or outputs % groups:
+        raise ValueError(
+            f"groups={groups} does not divide {inputs} input and {outputs} output channels: choose a divisor of {math.gcd(inputs, outputs)}"
+        )
+
+
+def check_pool(size, stride, padding):
+    """Raise ValueError for numbers that are no pooling: a window must not lie wholly in the padding; stride None means `size`."""
+    check_whole(size=size, stride=size if stride is None else stride, padding=padding)
+    if 2 * padding > size:
+        raise ValueError(
+            f"padding={padding} for windows of {size}: use at most half of the window, padding={size // 2}"
+        )

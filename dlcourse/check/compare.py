@@ -2,7 +2,10 @@
 
 import numpy as np
 
-CHANGED, WARNED = "~changed", "~warned"  # errors that are not in a result; they sort after the results
+CHANGED, WARNED = (
+    "~changed",
+    "~warned",
+)  # errors that are not in a result; they sort after the results
 
 
 def close(a, b, tolerance):
@@ -19,10 +22,15 @@ def values(call):
         if close(answer, right, call.tolerance):
             continue
         if call.show:
-            result = f"is {text(answer)}" if len(call.names) == 1 else f"gives {name} {text(answer)}"
+            result = (
+                f"is {text(answer)}" if len(call.names) == 1 else f"gives {name} {text(answer)}"
+            )
             return f"{call.show} {result}, should be {text(right)}"
         a, b = answer.astype(float), right.astype(float)
-        first = tuple(int(i) for i in np.argwhere(~np.isclose(a, b, rtol=0, atol=call.tolerance * _scale(b)))[0])
+        first = tuple(
+            int(i)
+            for i in np.argwhere(~np.isclose(a, b, rtol=0, atol=call.tolerance * _scale(b)))[0]
+        )
         where = f"{name}[{', '.join(map(str, first))}]" if first else name
         return f"{where} is {text(a[first], _scale(b))}, should be {text(b[first], _scale(b))}"
     return None
@@ -32,7 +40,9 @@ def shapes(call):
     """Shapes alone."""
     for name, answer, right in _parts(call):
         if answer.shape != right.shape:
-            return f"{name} has shape {answer.shape}, should be {right.shape}" + (" (a number)" if right.shape == () else "")
+            return f"{name} has shape {answer.shape}, should be {right.shape}" + (
+                " (a number)" if right.shape == () else ""
+            )
     return None
 
 
@@ -53,7 +63,9 @@ def verdict(call):
     """The sentence after FAILED, or None."""
     if call.problem is not None:
         return call.problem
-    sentence = (shapes(call) or dtypes(call) if call.case.judge is values else None) or call.case.judge(call)
+    sentence = (
+        shapes(call) or dtypes(call) if call.case.judge is values else None
+    ) or call.case.judge(call)
     if sentence is None and call.case.quiet and call.warned:
         return f"{call.show or 'it'} warns: {', '.join(call.warned)}"
     return sentence
@@ -63,7 +75,11 @@ def errors(call):
     """In which parts a call errs: names of results, CHANGED, WARNED."""
     if call.problem is not None:
         return list(call.parts)
-    triples = [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
+    triples = [
+        (name, a, b)
+        for name, a, b in zip(call.names, call.answer, call.right, strict=True)
+        if name in call.parts
+    ]
     if call.case.judge is shapes:
         return [name for name, answer, right in triples if answer.shape != right.shape]
     found = [name for name, answer, right in triples if not close(answer, right, call.tolerance)]
@@ -76,7 +92,9 @@ def agreement(call, wrong):
     """{part in which a wrong solution errs: does the reader's function do the same there?}; nothing where that can't be told."""
     if wrong.problem is not None and call.problem is not None:
         same = call.problem.split(", in line")[0] == wrong.problem.split(", in line")[0]
-        return dict.fromkeys(call.parts, True) if same else {}  # another framework words its errors otherwise
+        return (
+            dict.fromkeys(call.parts, True) if same else {}
+        )  # another framework words its errors otherwise
     marks = dict.fromkeys(errors(wrong), False)
     if wrong.problem is None and call.problem is None:
         for name, answer, bad in zip(call.names, call.answer, wrong.answer, strict=True):
@@ -117,7 +135,11 @@ def numerical_gradient(loss, x, h=1e-6):
 
 
 def _parts(call):
-    return [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
+    return [
+        (name, a, b)
+        for name, a, b in zip(call.names, call.answer, call.right, strict=True)
+        if name in call.parts
+    ]
 
 
 def _scale(array):

@@ -56,7 +56,9 @@ def _plane(rng):
             "the sign of the exponent. sigmoid(z) = 1 / (1 + exp(-z)) grows with z.",
             (lambda z: 1 / (1 + np.exp(z)),),
         ),
-        Diagnosis("this is tanh, which runs from -1 to 1. The sigmoid runs from 0 to 1.", (np.tanh,)),
+        Diagnosis(
+            "this is tanh, which runs from -1 to 1. The sigmoid runs from 0 to 1.", (np.tanh,)
+        ),
         Diagnosis(
             "np.where computes both branches for every entry, so exp still overflows in the one that is not "
             "taken. Compute exp(-|z|) once and use it in both.",
@@ -112,13 +114,21 @@ def _shifted(z, axis=-1):
         Case("empty", lambda rng: (np.zeros((0, 4)),)),
         Case("ties", lambda rng: (np.full((1, 4), 7.0),), show=True),
         Case("overflow", lambda rng: (np.array([1000.0, 0.0]),), show=True, quiet=True),
-        Case("rows of very different size", lambda rng: (np.array([[1000.0, 1000.0], [0.0, 0.0]]),), show=True, quiet=True),
+        Case(
+            "rows of very different size",
+            lambda rng: (np.array([[1000.0, 1000.0], [0.0, 0.0]]),),
+            show=True,
+            quiet=True,
+        ),
     ],
     diagnoses=[
         Diagnosis(
             "this divides by the sum over the whole array. Each row is a distribution of its own: sum over the "
             "last axis and keep it, axis=-1, keepdims=True.",
-            (lambda z: np.exp(z) / np.exp(z).sum(), lambda z: np.exp(z - z.max()) / np.exp(z - z.max()).sum()),
+            (
+                lambda z: np.exp(z) / np.exp(z).sum(),
+                lambda z: np.exp(z - z.max()) / np.exp(z - z.max()).sum(),
+            ),
         ),
         Diagnosis(
             "normalised over the first axis, so the columns sum to 1. The classes are the last axis: axis=-1.",
@@ -140,7 +150,10 @@ def _shifted(z, axis=-1):
                 lambda z: np.exp(z - z.max(axis=-1)) / np.exp(z - z.max(axis=-1)).sum(axis=-1),
             ),
         ),
-        Diagnosis("this is the logarithm of the softmax; eq-log-softmax.", (lambda z: np.log(_softmax(z)),)),
+        Diagnosis(
+            "this is the logarithm of the softmax; eq-log-softmax.",
+            (lambda z: np.log(_softmax(z)),),
+        ),
         Diagnosis(
             "the sign: exp(-z) makes the largest logit the least probable.",
             (lambda z: _softmax(-z),),
@@ -282,7 +295,9 @@ linear_backward.diagnoses += [
 
 
 def _away_from_zero(rng):
-    return rng.choice([-1.0, 1.0], size=(3, 4)) * rng.uniform(0.5, 2, size=(3, 4)), rng.normal(size=(3, 4))
+    return rng.choice([-1.0, 1.0], size=(3, 4)) * rng.uniform(0.5, 2, size=(3, 4)), rng.normal(
+        size=(3, 4)
+    )
 
 
 def _write_relu(x, dy):
@@ -301,24 +316,39 @@ def _write_relu(x, dy):
             right=lambda x, dy: numerical_gradient(lambda x: (np.maximum(x, 0) * dy).sum(), x),
             tolerance=1e-6,
         ),
-        Case("at zero", lambda rng: (np.array([0.0, -0.0, 2.0]), np.array([5.0, 6.0, 7.0])), show=True),
+        Case(
+            "at zero",
+            lambda rng: (np.array([0.0, -0.0, 2.0]), np.array([5.0, 6.0, 7.0])),
+            show=True,
+        ),
         Case("empty", lambda rng: (np.zeros((0, 3)), np.zeros((0, 3)))),
     ],
     diagnoses=[
         Diagnosis(
             "dy is forgotten: this is the derivative of relu itself, the mask of 0 and 1. The chain rule multiplies it by dy; eq-relu-vjp.",
-            (lambda x, dy: (x > 0).astype(float), lambda x, dy: (x >= 0).astype(float), lambda x, dy: x > 0, lambda x, dy: x >= 0),
+            (
+                lambda x, dy: (x > 0).astype(float),
+                lambda x, dy: (x >= 0).astype(float),
+                lambda x, dy: x > 0,
+                lambda x, dy: x >= 0,
+            ),
         ),
         Diagnosis(
             "the mask asks for dy > 0. It is the input x that decides which entries pass; a negative dy passes as well.",
             (lambda x, dy: dy * (dy > 0), lambda x, dy: dy * (dy >= 0)),
         ),
-        Diagnosis("the mask is forgotten: dx is dy only where x > 0, and 0 elsewhere.", (lambda x, dy: dy.copy(),)),
+        Diagnosis(
+            "the mask is forgotten: dx is dy only where x > 0, and 0 elsewhere.",
+            (lambda x, dy: dy.copy(),),
+        ),
         Diagnosis(
             "dy is multiplied by relu(x). The derivative of relu is 1 where x > 0, not x.",
             (lambda x, dy: dy * np.maximum(x, 0),),
         ),
-        Diagnosis("the mask is the wrong way round: entries pass where x > 0.", (lambda x, dy: dy * (x < 0), lambda x, dy: dy * (x <= 0))),
+        Diagnosis(
+            "the mask is the wrong way round: entries pass where x > 0.",
+            (lambda x, dy: dy * (x < 0), lambda x, dy: dy * (x <= 0)),
+        ),
         Diagnosis(
             "x >= 0 lets the gradient pass at x = 0, where relu has a corner. The convention here, as in PyTorch, is 0: x > 0.",
             (lambda x, dy: dy * (x >= 0),),
@@ -380,7 +410,10 @@ def _quietly(fn):
         Case(
             "finite differences",
             _logits,
-            right=lambda z, y: (_mean_loss(z, y), numerical_gradient(lambda z: _mean_loss(z, y), z)),
+            right=lambda z, y: (
+                _mean_loss(z, y),
+                numerical_gradient(lambda z: _mean_loss(z, y), z),
+            ),
             parts=("dlogits",),
             tolerance=1e-6,
         ),
@@ -445,11 +478,17 @@ cross_entropy.diagnoses += [
     ),
     Diagnosis(
         "the gradient has the wrong sign: it is p minus one-hot, which lowers the logits of wrong classes when we step against it.",
-        (_with(cross_entropy, dlogits=lambda z, y: -_error(z, y) / len(z)), _with(cross_entropy, dlogits=lambda z, y: -_error(z, y))),
+        (
+            _with(cross_entropy, dlogits=lambda z, y: -_error(z, y) / len(z)),
+            _with(cross_entropy, dlogits=lambda z, y: -_error(z, y)),
+        ),
     ),
     Diagnosis(
         "the one-hot label is missing: this is softmax itself. Subtract 1 at the right class of each row.",
-        (_with(cross_entropy, dlogits=lambda z, y: _softmax(z) / len(z)), _with(cross_entropy, dlogits=lambda z, y: _softmax(z))),
+        (
+            _with(cross_entropy, dlogits=lambda z, y: _softmax(z) / len(z)),
+            _with(cross_entropy, dlogits=lambda z, y: _softmax(z)),
+        ),
     ),
     Diagnosis(
         "the class number itself is subtracted. A label names a class, it is no quantity: make it one-hot, np.eye(V)[labels].",
@@ -462,30 +501,66 @@ cross_entropy.diagnoses += [
         "this is the gradient with respect to the probabilities. The derivative of softmax is missing; with "
         "it, -onehot / p becomes p - onehot.",
         (
-            _quietly(_with(cross_entropy, dlogits=lambda z, y: -_onehot(y, z.shape[1]) / _softmax(z) / len(z))),
-            _quietly(_with(cross_entropy, dlogits=lambda z, y: -_onehot(y, z.shape[1]) / _softmax(z))),
+            _quietly(
+                _with(
+                    cross_entropy,
+                    dlogits=lambda z, y: -_onehot(y, z.shape[1]) / _softmax(z) / len(z),
+                )
+            ),
+            _quietly(
+                _with(cross_entropy, dlogits=lambda z, y: -_onehot(y, z.shape[1]) / _softmax(z))
+            ),
         ),
     ),
     Diagnosis(
         "exp(1000) overflows. Subtract the row maximum first; eq-softmax-shift says why that changes nothing.",
         (
-            _quietly(lambda z, y: (-np.log(_picked(_naive(z), y)).mean(), (_naive(z) - _onehot(y, z.shape[1])) / len(z))),
-            _quietly(lambda z, y: ((np.log(np.exp(z).sum(axis=1)) - _picked(z, y)).mean(), _error(z, y) / len(z))),
-            _quietly(lambda z, y: (-np.log((_naive(z) * _onehot(y, z.shape[1])).sum(axis=1)).mean(), _error(z, y) / len(z))),
+            _quietly(
+                lambda z, y: (
+                    -np.log(_picked(_naive(z), y)).mean(),
+                    (_naive(z) - _onehot(y, z.shape[1])) / len(z),
+                )
+            ),
+            _quietly(
+                lambda z, y: (
+                    (np.log(np.exp(z).sum(axis=1)) - _picked(z, y)).mean(),
+                    _error(z, y) / len(z),
+                )
+            ),
+            _quietly(
+                lambda z, y: (
+                    -np.log((_naive(z) * _onehot(y, z.shape[1])).sum(axis=1)).mean(),
+                    _error(z, y) / len(z),
+                )
+            ),
         ),
     ),
     Diagnosis(
         "p of the right class rounds to 0, and log(0) is -inf. Compute log p directly, z - max - log(sum(exp(z - max))); eq-log-softmax.",
         (
-            _quietly(_with(cross_entropy, loss=lambda z, y: -np.log(_picked(_softmax(z), y)).mean())),
-            _quietly(_with(cross_entropy, loss=lambda z, y: -(_onehot(y, z.shape[1]) * np.log(_softmax(z))).sum(axis=1).mean())),
+            _quietly(
+                _with(cross_entropy, loss=lambda z, y: -np.log(_picked(_softmax(z), y)).mean())
+            ),
+            _quietly(
+                _with(
+                    cross_entropy,
+                    loss=lambda z, y: (
+                        -(_onehot(y, z.shape[1]) * np.log(_softmax(z))).sum(axis=1).mean()
+                    ),
+                )
+            ),
         ),
     ),
     Diagnosis(
         "log(p + eps) hides that p rounds to 0, and caps the loss. Compute log p directly, z - max - "
         "log(sum(exp(z - max))); eq-log-softmax.",
         tuple(
-            _with(cross_entropy, loss=lambda z, y, eps=eps, fix=fix: -np.log(fix(_picked(_softmax(z), y), eps)).mean())
+            _with(
+                cross_entropy,
+                loss=lambda z, y, eps=eps, fix=fix: (
+                    -np.log(fix(_picked(_softmax(z), y), eps)).mean()
+                ),
+            )
             for eps in (1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15)
             for fix in (np.add, np.maximum)
         ),
@@ -518,12 +593,22 @@ def _and_mean(fn):
         Case(
             "finite differences",
             _binary,
-            right=lambda z, t: numerical_gradient(lambda z: package_binary_cross_entropy(z, t)[0], z),
+            right=lambda z, t: numerical_gradient(
+                lambda z: package_binary_cross_entropy(z, t)[0], z
+            ),
             tolerance=1e-6,
         ),
-        Case("two axes", lambda rng: (rng.normal(size=(3, 2)), np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]]))),
+        Case(
+            "two axes",
+            lambda rng: (rng.normal(size=(3, 2)), np.array([[1.0, 0.0], [0.0, 0.0], [1.0, 1.0]])),
+        ),
         Case("soft targets", lambda rng: (rng.normal(size=3), np.array([0.2, 0.5, 0.9]))),
-        Case("sure and right", lambda rng: (np.array([1000.0, -1000.0]), np.array([1.0, 0.0])), show=True, quiet=True),
+        Case(
+            "sure and right",
+            lambda rng: (np.array([1000.0, -1000.0]), np.array([1.0, 0.0])),
+            show=True,
+            quiet=True,
+        ),
     ],
     diagnoses=[
         Diagnosis(
@@ -536,7 +621,10 @@ def _and_mean(fn):
         ),
         Diagnosis(
             "(1 - y) t is right, up to its sign, only where t = 1; entries with t = 0 would never learn. It is y - t; eq-bce-vjp.",
-            (*_and_mean(lambda z, t: (1 - _sigmoid(z)) * t), *_and_mean(lambda z, t: (_sigmoid(z) - 1) * t)),
+            (
+                *_and_mean(lambda z, t: (1 - _sigmoid(z)) * t),
+                *_and_mean(lambda z, t: (_sigmoid(z) - 1) * t),
+            ),
         ),
         Diagnosis(
             "sigma' is taken at the activated value y, sigma(y) (1 - sigma(y)). It belongs to z, and with "
@@ -560,14 +648,22 @@ def _and_mean(fn):
                 *_and_mean(lambda z, t: t / _sigmoid(z) - (1 - t) / (1 - _sigmoid(z))),
             ),
         ),
-        Diagnosis("the sigmoid is missing: logits are not probabilities yet.", _and_mean(lambda z, t: z - t)),
-        Diagnosis("the targets are missing: the error is y - t.", _and_mean(lambda z, t: _sigmoid(z))),
+        Diagnosis(
+            "the sigmoid is missing: logits are not probabilities yet.",
+            _and_mean(lambda z, t: z - t),
+        ),
+        Diagnosis(
+            "the targets are missing: the error is y - t.", _and_mean(lambda z, t: _sigmoid(z))
+        ),
         Diagnosis(
             "exp(1000) overflows. Use the stable form of the sigmoid, with exp(-|z|); eq-sigmoid.",
             (
                 lambda z, t: (1 / (1 + np.exp(-z)) - t) / z.size,
                 lambda z, t: (np.exp(z) / (1 + np.exp(z)) - t) / z.size,
-                lambda z, t: (np.where(z >= 0, 1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z))) - t) / z.size,
+                lambda z, t: (
+                    (np.where(z >= 0, 1 / (1 + np.exp(-z)), np.exp(z) / (1 + np.exp(z))) - t)
+                    / z.size
+                ),
             ),
         ),
     ],
@@ -583,7 +679,12 @@ def output_error(logits, targets):
 
 
 def _network(rng, n=5, i=4, h=6, v=3):
-    parameters = rng.normal(size=(h, i)), rng.normal(size=h), rng.normal(size=(v, h)), rng.normal(size=v)
+    parameters = (
+        rng.normal(size=(h, i)),
+        rng.normal(size=h),
+        rng.normal(size=(v, h)),
+        rng.normal(size=v),
+    )
     return rng.normal(size=(n, i)), rng.integers(0, v, size=n), *parameters
 
 
@@ -599,7 +700,10 @@ def _network_loss(x, labels, W1, b1, W2, b2):
 
 def _numeric_network(x, labels, *parameters):
     def along(k):
-        return numerical_gradient(lambda p: _network_loss(x, labels, *parameters[:k], p, *parameters[k + 1 :]), parameters[k])
+        return numerical_gradient(
+            lambda p: _network_loss(x, labels, *parameters[:k], p, *parameters[k + 1 :]),
+            parameters[k],
+        )
 
     return tuple(along(k) for k in range(4))
 
@@ -656,7 +760,10 @@ def _by_hand(
         ),
         Diagnosis(
             "the error at the output has the wrong sign: it is p minus one-hot.",
-            (_by_hand(error=lambda z, y: -_error(z, y) / len(z)), _by_hand(error=lambda z, y: -_error(z, y))),
+            (
+                _by_hand(error=lambda z, y: -_error(z, y) / len(z)),
+                _by_hand(error=lambda z, y: -_error(z, y)),
+            ),
         ),
         Diagnosis(
             "softmax is forgotten in the error at the output: it is p minus one-hot, p = softmax(logits).",
@@ -675,13 +782,18 @@ def _by_hand(
         ),
         Diagnosis(
             "relu is forgotten in the forward pass, so the hidden values are wrong already.",
-            (_by_hand(hidden=lambda z1: z1), _by_hand(hidden=lambda z1: z1, mask=lambda z1, dh, x: 1)),
+            (
+                _by_hand(hidden=lambda z1: z1),
+                _by_hand(hidden=lambda z1: z1, mask=lambda z1, dh, x: 1),
+            ),
         ),
         Diagnosis(
             "the forward pass multiplies by W1. Weights are (O, I) and examples are rows: z1 = x W1^T + b1; eq-linear.",
             (_by_hand(start=lambda x, W1, b1: x @ W1 + b1),),
         ),
-        Diagnosis("b1 is forgotten in the forward pass.", (_by_hand(start=lambda x, W1, b1: x @ W1.T),)),
+        Diagnosis(
+            "b1 is forgotten in the forward pass.", (_by_hand(start=lambda x, W1, b1: x @ W1.T),)
+        ),
         Diagnosis(
             "the mask of relu is forgotten: the gradient passes only where the hidden value z1 was above 0; eq-relu-vjp.",
             (_by_hand(mask=lambda z1, dh, x: 1),),
@@ -813,22 +925,35 @@ def _almost_back(f, x, h):
     diagnoses=[
         Diagnosis(
             "a one-sided difference. Its error shrinks with h, that of the central one with h squared: use f(x + h) and f(x - h).",
-            (_difference(lambda up, down, mid, h: (up - mid) / h), _difference(lambda up, down, mid, h: (mid - down) / h)),
+            (
+                _difference(lambda up, down, mid, h: (up - mid) / h),
+                _difference(lambda up, down, mid, h: (mid - down) / h),
+            ),
         ),
         Diagnosis(
             "divided by h, and so twice as large as it should be: the two points are 2 h apart.",
             (_difference(lambda up, down, mid, h: (up - down) / h),),
         ),
-        Diagnosis("the difference is not divided by 2 h.", (_difference(lambda up, down, mid, h: up - down),)),
+        Diagnosis(
+            "the difference is not divided by 2 h.",
+            (_difference(lambda up, down, mid, h: up - down),),
+        ),
         Diagnosis(
             "/ 2 * h divides by 2 and then multiplies by h. Write / (2 * h).",
             (_difference(lambda up, down, mid, h: (up - down) / 2 * h),),
         ),
         Diagnosis(
             "the argument h is not used: the step is another one.",
-            (lambda f, x, h: _difference(lambda up, down, mid, h: (up - down) / (2 * h))(f, x, 1e-5),),
+            (
+                lambda f, x, h: _difference(lambda up, down, mid, h: (up - down) / (2 * h))(
+                    f, x, 1e-5
+                ),
+            ),
         ),
-        Diagnosis("the sign: f(x + h) minus f(x - h).", (_difference(lambda up, down, mid, h: (down - up) / (2 * h)),)),
+        Diagnosis(
+            "the sign: f(x + h) minus f(x - h).",
+            (_difference(lambda up, down, mid, h: (down - up) / (2 * h)),),
+        ),
         Diagnosis(
             "all entries are moved at once, which gives one number, the slope along (1, 1, ...). Move one entry at a time.",
             (
@@ -840,7 +965,10 @@ def _almost_back(f, x, h):
             "x[i] of a matrix is a whole row. Loop over all entries: for i in np.ndindex(x.shape).",
             (_rows_only,),
         ),
-        Diagnosis("x is moved and not put back, so later entries are taken at another point. Work on a copy.", (_never_back,)),
+        Diagnosis(
+            "x is moved and not put back, so later entries are taken at another point. Work on a copy.",
+            (_never_back,),
+        ),
         Diagnosis(
             "+ h, - 2 h, + h does not come back to the same last digit. Keep the old value and put it back, or work on a copy.",
             (_almost_back,),
@@ -876,13 +1004,22 @@ def _count(inputs, hidden, outputs, weights=lambda i, o: i * o, biases=lambda i,
             "the biases are forgotten: a layer has I O weights and O biases; eq-parameter-count.",
             (lambda i, h, o: _count(i, h, o, biases=lambda i, o: 0),),
         ),
-        Diagnosis("the output layer is forgotten: it has weights and biases as well.", (lambda i, h, o: _count(i, h, o, last=False),)),
-        Diagnosis("one bias a layer. A layer has one for each of its outputs.", (lambda i, h, o: _count(i, h, o, biases=lambda i, o: 1),)),
+        Diagnosis(
+            "the output layer is forgotten: it has weights and biases as well.",
+            (lambda i, h, o: _count(i, h, o, last=False),),
+        ),
+        Diagnosis(
+            "one bias a layer. A layer has one for each of its outputs.",
+            (lambda i, h, o: _count(i, h, o, biases=lambda i, o: 1),),
+        ),
         Diagnosis(
             "one bias for each input of a layer. Biases are added to the outputs.",
             (lambda i, h, o: _count(i, h, o, biases=lambda i, o: i),),
         ),
-        Diagnosis("the inputs got biases, too. They are data: nothing is added to them.", (lambda i, h, o: i + _count(i, h, o),)),
+        Diagnosis(
+            "the inputs got biases, too. They are data: nothing is added to them.",
+            (lambda i, h, o: i + _count(i, h, o),),
+        ),
         Diagnosis(
             "written for exactly two hidden layers. Go through all pairs of neighbours in (inputs, *hidden, outputs), however many there are.",
             (lambda i, h, o: _count(i, (h[0], h[1]), o),),
@@ -908,7 +1045,13 @@ def parameter_count(inputs, hidden, outputs):
 
 
 def _moving(rng, velocity=1.0, momentum=0.9):
-    return rng.normal(size=(3, 2)), rng.normal(size=(3, 2)), velocity * rng.normal(size=(3, 2)), 0.1, momentum
+    return (
+        rng.normal(size=(3, 2)),
+        rng.normal(size=(3, 2)),
+        velocity * rng.normal(size=(3, 2)),
+        0.1,
+        momentum,
+    )
 
 
 def _in_place(weight, gradient, velocity, lr, momentum):
@@ -950,7 +1093,10 @@ def _velocity_in_place(weight, gradient, velocity, lr, momentum):
         ),
         Diagnosis(
             "the velocity starts anew at every step. Keep what is left of it, momentum * velocity + gradient; eq-momentum.",
-            (lambda w, g, v, lr, mu: (w - lr * g, g.copy()), lambda w, g, v, lr, mu: (w - lr * g, v.copy())),
+            (
+                lambda w, g, v, lr, mu: (w - lr * g, g.copy()),
+                lambda w, g, v, lr, mu: (w - lr * g, v.copy()),
+            ),
         ),
         Diagnosis(
             "the learning rate went into the velocity. Here it acts on the step, weight - lr velocity; eq-momentum.",
@@ -967,9 +1113,18 @@ def _velocity_in_place(weight, gradient, velocity, lr, momentum):
             "the momentum multiplies the gradient as well. Only the old velocity fades: momentum * velocity + gradient.",
             (lambda w, g, v, lr, mu: (w - lr * mu * (v + g), mu * (v + g)),),
         ),
-        Diagnosis("the learning rate is forgotten in the step.", (lambda w, g, v, lr, mu: (w - (mu * v + g), mu * v + g),)),
-        Diagnosis("the velocity does not fade: multiply the old one by momentum.", (lambda w, g, v, lr, mu: (w - lr * (v + g), v + g),)),
-        Diagnosis("the step uses the old velocity. Update the velocity first.", (lambda w, g, v, lr, mu: (w - lr * v, mu * v + g),)),
+        Diagnosis(
+            "the learning rate is forgotten in the step.",
+            (lambda w, g, v, lr, mu: (w - (mu * v + g), mu * v + g),),
+        ),
+        Diagnosis(
+            "the velocity does not fade: multiply the old one by momentum.",
+            (lambda w, g, v, lr, mu: (w - lr * (v + g), v + g),),
+        ),
+        Diagnosis(
+            "the step uses the old velocity. Update the velocity first.",
+            (lambda w, g, v, lr, mu: (w - lr * v, mu * v + g),),
+        ),
         Diagnosis(
             "this is Nesterov's step, gradient + momentum * velocity. The exercise asks for the plain one.",
             (lambda w, g, v, lr, mu: (w - lr * (g + mu * (mu * v + g)), mu * v + g),),

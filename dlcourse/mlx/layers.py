@@ -2,9 +2,56 @@
 
 import mlx.nn as nn
 
+from dlcourse.boundary import check_groups, check_images, check_pool, check_whole
+
 
 class Linear(nn.Linear):
     """y = x W^T + b  (eq-linear).  x (..., I) -> y (..., O); weight (O, I), bias (O,)"""
 
     def __init__(self, inputs, outputs):
         super().__init__(inputs, outputs)
+
+
+class Conv2d(nn.Conv2d):
+    """y = the convolution of x with `outputs` kernels of size x size pixels, plus b  (eq-conv2d).
+
+    Images are (N, H, W, C); weight (O, size, size, I / groups) in every state, bias (O,)"""
+
+    def __init__(self, inputs, outputs, size, stride=1, padding=0, dilation=1, groups=1):
+        check_whole(inputs=inputs, outputs=outputs, size=size, stride=stride)
+        check_whole(padding=padding, dilation=dilation, groups=groups)
+        check_groups(inputs, outputs, groups)
+        super().__init__(
+            inputs, outputs, size, stride=stride, padding=padding, dilation=dilation, groups=groups
+        )
+        self.inputs = inputs
+
+    def __call__(self, x):
+        check_images(x, self.inputs)
+        return super().__call__(x)
+
+
+class MaxPool2d(nn.MaxPool2d):
+    """The largest entry of each window of size x size pixels  (eq-max-pool).  Images are (N, H, W, C)"""
+
+    def __init__(self, size, stride=None, padding=0):
+        check_pool(size, stride, padding)
+        super().__init__(size, stride, padding)
+
+    def __call__(self, x):
+        check_images(x)
+        return super().__call__(x)
+
+
+class AvgPool2d(nn.AvgPool2d):
+    """The mean of each window of size x size pixels, zeros of the padding included  (eq-avg-pool).
+
+    Images are (N, H, W, C)"""
+
+    def __init__(self, size, stride=None, padding=0):
+        check_pool(size, stride, padding)
+        super().__init__(size, stride, padding)
+
+    def __call__(self, x):
+        check_images(x)
+        return super().__call__(x)

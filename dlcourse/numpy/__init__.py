@@ -1,7 +1,7 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
 from dlcourse.numpy.device import devices, resolve_device
-from dlcourse.numpy.layers import Linear
+from dlcourse.numpy.layers import AvgPool2d, Conv2d, Linear, MaxPool2d
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
@@ -11,8 +11,11 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "AvgPool2d",
+    "Conv2d",
     "Learner",
     "Linear",
+    "MaxPool2d",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from dlcourse.geometry import output_size
+
 LOSSES = ("cross_entropy", "binary_cross_entropy", "mse")
 
 
@@ -104,3 +106,9 @@ def check_pool(size, stride, padding):
         raise ValueError(
             f"padding={padding} for windows of {size}: use at most half of the window, padding={size // 2}"
         )
+
+
+def check_window(x, size, padding, dilation=1, first=False):
+    """Raise ValueError unless a window of `size` fits into the padded images x, (N, H, W, C), or (N, C, H, W) where `first`."""
+    for side in x.shape[2:] if first else x.shape[1:3]:
+        output_size(side, size, 1, padding, dilation)

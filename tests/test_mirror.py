@@ -18,6 +18,15 @@ BACKENDS = dlcourse.BACKENDS
 # (a file or file:name, what of it is not the same in all three): why
 EXCEPTIONS = {
     ("functional.py", "file"): "PyTorch and MLX bring their own operations and gradients",
+    ("convolution.py", "file"): "PyTorch and MLX bring their own operations and gradients",
+    ("layers.py:Conv2d", "docstring"): "PyTorch's images are channels first",
+    ("layers.py:MaxPool2d", "docstring"): "PyTorch's images are channels first",
+    ("layers.py:AvgPool2d", "docstring"): "PyTorch's images are channels first",
+    **{
+        (f"layers.py:{layer}.{call}", "name"): "PyTorch calls it forward"
+        for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
+        for call in ("__call__", "forward")
+    },
     ("module.py:Parameter", "name"): "PyTorch's own; in MLX every array attribute is one",
     ("module.py:Module.named_parameters", "name"): "PyTorch's own; MLX has parameters() as a tree",
     ("module.py:Module.gradients", "name"): "gradients are values in MLX: the learner names them",
@@ -157,6 +166,16 @@ OUTSIDE = {
     ("Linear", "load_state"): "inside a model, parameters are reached through it",
     ("Linear", "gradients"): "inside a model, parameters are reached through it",
     ("Linear", "zero_gradients"): "the frameworks have their own way",
+    **{
+        (layer, call): "PyTorch's name for it is forward"
+        for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
+        for call in ("__call__", "forward")
+    },
+    **{
+        (layer, method): "inside a model, parameters are reached through it"
+        for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
+        for method in ("named_parameters", "state", "load_state", "gradients", "zero_gradients")
+    },
     ("clip_gradients", ""): "values in MLX",
     **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},
     **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "Adam", "AdamW")},

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import cases, models
+from tests.numpy import cases, convolution_cases, models
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -45,6 +45,16 @@ def check_optim(optim, _=None):
 def check_layers(layers, _=None):
     models.check_linear_layer(layers)
     models.check_shared_layer(layers)
+    models.check_convolution_layers(layers)
+    models.check_layer_refusals(layers)
+
+
+def check_convolution(convolution, _=None):
+    convolution_cases.check_everything(convolution, models.raises)
+
+
+def check_geometry(geometry, _=None):
+    convolution_cases.check_geometry(geometry, models.raises)
 
 
 def check_mlp(mlp, _=None):
@@ -58,6 +68,8 @@ def check_initial(initial, _=None):
 
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
+    "dlcourse.numpy.convolution": check_convolution,
+    "dlcourse.geometry": check_geometry,
     "dlcourse.numpy.optim": check_optim,
     "dlcourse.numpy.layers": check_layers,
     "dlcourse.numpy.mlp": check_mlp,

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 EXTRAS = ("torch",)
-BENCHMARKS = ("mlp_step",)
+BENCHMARKS = ("mlp_step", "convolution")
 RESULT = Path("results/bench.json")
 
 

@@ -30,17 +30,19 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     kernel = weight.shape[1:3]
     rows = _gather(x, kernel, stride, padding, dilation, groups)
     n, height, width = rows.shape[1:4]
-    rows = rows.reshape(groups, n * height * width, -1)  # (G, N H' W', K C/G): the copy
-    matrix = weight.reshape(groups, len(weight) // groups, -1)  # (G, O/G, K C/G)
+    rows = rows.reshape(groups, n * height * width, weight[0].size)  # (G, N H' W', K C/G): the copy
+    matrix = weight.reshape(groups, len(weight) // groups, weight[0].size)  # (G, O/G, K C/G)
 
     def backward(dy):
-        dy_rows = dy.reshape(rows.shape[1], groups, -1).transpose(1, 0, 2)  # (G, N H' W', O/G)
+        dy_rows = dy.reshape(rows.shape[1], groups, matrix.shape[1]).transpose(
+            1, 0, 2
+        )  # (G, N H' W', O/G)
         dweight = (dy_rows.transpose(0, 2, 1) @ rows).reshape(weight.shape)
         dx = _scatter(dy_rows, weight, x.shape, (height, width), stride, padding, dilation)
         return dx, dweight, dy.sum(axis=(0, 1, 2))
 
     y = rows @ matrix.transpose(0, 2, 1)  # (G, N H' W', O/G)
-    y = y.transpose(1, 0, 2).reshape(n, height, width, -1)
+    y = y.transpose(1, 0, 2).reshape(n, height, width, len(weight))
     y += bias
     return y, backward
 
@@ -68,15 +70,15 @@ def conv_transpose2d(x, weight, bias, stride=1, padding=0, output_padding=0, dil
     if min(sides) < 1:
         raise ValueError(f"padding={padding} leaves nothing of the output: use a smaller one")
     shape = (len(x), *sides, len(bias))
-    x_rows = x.reshape(-1, groups, len(weight) // groups).transpose(1, 0, 2)  # (G, N H W, O/G)
+    matrix = weight.reshape(groups, len(weight) // groups, weight[0].size)  # (G, O/G, K C/G)
+    x_rows = x.reshape(len(x) * places[0] * places[1], groups, matrix.shape[1]).transpose(1, 0, 2)
 
     def backward(dy):
         rows = _gather(dy, kernel, stride, padding, dilation, groups)
-        rows = rows.reshape(groups, x_rows.shape[1], -1)  # (G, N H W, K C/G)
-        dx = rows @ weight.reshape(groups, x_rows.shape[2], -1).transpose(0, 2, 1)
+        rows = rows.reshape(groups, x_rows.shape[1], matrix.shape[2])  # (G, N H W, K C/G)
+        dx = (rows @ matrix.transpose(0, 2, 1)).transpose(1, 0, 2)  # (N H W, G, O/G)
         dweight = x_rows.transpose(0, 2, 1) @ rows
-        dx = dx.transpose(1, 0, 2).reshape(x.shape)
-        return dx, dweight.reshape(weight.shape), dy.sum(axis=(0, 1, 2))
+        return dx.reshape(x.shape), dweight.reshape(weight.shape), dy.sum(axis=(0, 1, 2))
 
     y = _scatter(x_rows, weight, shape, places, stride, padding, dilation)
     y += bias
@@ -91,7 +93,7 @@ def im2col(x, kernel, stride=1, padding=0, dilation=1):
     check_whole(height=kernel[0], width=kernel[1])
     check_whole(stride=stride, padding=padding, dilation=dilation)
     check_images(x)
-    u = np.ascontiguousarray(_gather(x, kernel, stride, padding, dilation, 1)[0])
+    u = _gather(x, kernel, stride, padding, dilation, 1)[0].copy()
 
     def backward(du):
         padded = _padded_zeros(x.shape, padding, du.dtype)
@@ -207,11 +209,11 @@ def _scatter(rows, weight, shape, places, stride, padding, dilation):
     """Every row of (G, N H' W', O/G) puts its kernel into an image of `shape`: what meets there adds."""
     groups, _, outputs = rows.shape
     kernel = weight.shape[1:3]
-    matrices = weight.reshape(groups, outputs, *kernel, -1)  # (G, O/G, KH, KW, C/G)
+    matrices = weight.reshape(groups, outputs, *weight.shape[1:])  # (G, O/G, KH, KW, C/G)
     padded = _padded_zeros(shape, padding, rows.dtype)
     for i, j, place in _places(kernel, places, stride, dilation):
         part = (rows @ matrices[:, :, i, j]).transpose(1, 0, 2)  # (N H' W', G, C/G)
-        padded[place] += part.reshape(len(padded), *places, -1)
+        padded[place] += part.reshape(len(padded), *places, shape[3])
     return _inside(padded, shape, padding)
 
 

@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from dlcourse.boundary import check_groups, check_images, check_pool, check_whole
+from dlcourse.boundary import check_groups, check_images, check_pool, check_whole, check_window
 
 
 class Linear(nn.Linear):
@@ -24,10 +24,11 @@ class Conv2d(nn.Conv2d):
         super().__init__(
             inputs, outputs, size, stride=stride, padding=padding, dilation=dilation, groups=groups
         )
-        self.inputs = inputs
+        self.inputs, self.size, self.pad, self.spread = inputs, size, padding, dilation
 
     def forward(self, x):
         check_images(x, self.inputs, first=True)
+        check_window(x, self.size, self.pad, self.spread, first=True)
         return super().forward(x)
 
 
@@ -37,9 +38,11 @@ class MaxPool2d(nn.MaxPool2d):
     def __init__(self, size, stride=None, padding=0):
         check_pool(size, stride, padding)
         super().__init__(size, stride, padding)
+        self.size, self.pad = size, padding
 
     def forward(self, x):
         check_images(x, first=True)
+        check_window(x, self.size, self.pad, first=True)
         return super().forward(x)
 
 
@@ -51,7 +54,9 @@ class AvgPool2d(nn.AvgPool2d):
     def __init__(self, size, stride=None, padding=0):
         check_pool(size, stride, padding)
         super().__init__(size, stride, padding)
+        self.size, self.pad = size, padding
 
     def forward(self, x):
         check_images(x, first=True)
+        check_window(x, self.size, self.pad, first=True)
         return super().forward(x)

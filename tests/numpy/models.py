@@ -8,7 +8,7 @@ import numpy as np
 
 from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
-from dlcourse.numpy import MLP
+from dlcourse.numpy import MLP, convolution
 from dlcourse.numpy.module import Module
 from tests.gradients import assert_close, check_gradient, relative
 
@@ -36,6 +36,70 @@ def set_gradients(model, rng):
 
 
 # ---------------------------------------------------------------- layers and the perceptron
+
+
+def check_convolution_layers(layers):
+    """The layers are the functions of `convolution.py` around parameters of their own, whose gradients accumulate."""
+    rng = np.random.default_rng(1)
+    layer = layers.Conv2d(4, 6, 3, stride=2, padding=1, dilation=2, groups=2)
+    assert [(name, p.data.shape, p.data.dtype) for name, p in layer.named_parameters()] == [
+        ("weight", (6, 3, 3, 2), np.float32),
+        ("bias", (6,), np.float32),
+    ]
+    weight, bias, x = rng.normal(size=(6, 3, 3, 2)), rng.normal(size=6), rng.normal(size=(2, 7, 6, 4))
+    layer.load_state({"weight": weight, "bias": bias})
+    expected, vjp = convolution.conv2d(x, weight, bias, 2, 1, 2, 2)
+    y, backward = layer(x)
+    dy = rng.normal(size=y.shape)
+    dx, dweight, dbias = vjp(dy)
+    assert np.array_equal(y, expected) and np.array_equal(backward(dy), dx) and np.array_equal(backward(dy), dx)
+    assert_close("dweight, twice", layer.gradients()["weight"], 2 * dweight, 1e-15)
+    assert_close("dbias, twice", layer.gradients()["bias"], 2 * dbias, 1e-15)
+    plain = layers.Conv2d(4, 6, 3)
+    plain.load_state({"weight": np.concatenate([weight, weight], axis=3), "bias": bias})
+    assert np.array_equal(plain(x)[0], convolution.conv2d(x, np.concatenate([weight, weight], axis=3), bias)[0])
+    for layer, function in ((layers.MaxPool2d, convolution.max_pool2d), (layers.AvgPool2d, convolution.avg_pool2d)):
+        for arguments in ((2,), (3, 1), (3, 2, 1), (2, None, 1)):
+            (y, backward), (expected, vjp) = layer(*arguments)(x), function(x, *arguments)
+            assert np.array_equal(y, expected) and np.array_equal(backward(y), vjp(y))
+            assert layer(*arguments).named_parameters() == []
+
+
+LAYERS_REFUSED = [
+    ("groups=4 does not divide 6 input and 8 output channels: choose a divisor of 2", lambda p: p.Conv2d(6, 8, 3, groups=4)),
+    ("groups=4 does not divide 8 input and 6 output channels", lambda p: p.Conv2d(8, 6, 3, groups=4)),
+    *[
+        (
+            f"{name}={value}: it must be a whole number",
+            lambda p, name=name, value=value: p.Conv2d(**{"inputs": 4, "outputs": 6, "size": 3, name: value}),
+        )
+        for name, value in [
+            ("inputs", 0),
+            ("outputs", 0),
+            ("size", 0),
+            ("stride", 0),
+            ("padding", -1),
+            ("dilation", 0),
+            ("groups", 0),
+            ("size", 2.5),
+        ]
+    ],
+    *[
+        (message, lambda p, layer=layer, arguments=arguments: getattr(p, layer)(*arguments))
+        for layer in ("MaxPool2d", "AvgPool2d")
+        for message, arguments in [
+            ("size=0: it must", (0,)),
+            ("stride=0: it must", (2, 0)),
+            ("padding=-1: it must", (2, 2, -1)),
+            ("padding=2 for windows of 3: use at most half of the window, padding=1", (3, 1, 2)),
+        ]
+    ],
+]
+
+
+def check_layer_refusals(layers):
+    for message, call in LAYERS_REFUSED:
+        raises(ValueError, message, lambda call=call: call(layers))
 
 
 def check_linear_layer(layers):

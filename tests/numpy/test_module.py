@@ -90,3 +90,8 @@ def test_two_forward_passes_before_their_backward_passes(rng):
     backs = [model(x[i])[1] for i in range(2)]
     assert all(np.array_equal(backs[i](dy[i]), alone[i]) for i in range(2))
     assert all(np.array_equal(g, together[name]) for name, g in model.gradients().items())
+
+
+def test_convolution_layers():
+    models.check_convolution_layers(layers)
+    models.check_layer_refusals(layers)

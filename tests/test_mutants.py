@@ -78,6 +78,9 @@ MODULES = {
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
 ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
+NO_PADDING = "without the shortcut a copy without padding is made"
+FIRST_TWO = "`_places` reads the first two entries"
+SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
@@ -101,6 +104,16 @@ EQUIVALENT = {
     ): "a copy more",
     ("dlcourse.numpy.functional", "binary_cross_entropy", "False -> True"): "a copy more",
     ("dlcourse.numpy.functional", "_sigmoid", "x >= 0 -> x > 0"): "at x = 0 both branches are 1 / 2",
+    ("dlcourse.numpy.convolution", "_pad", "0 -> -1"): NO_PADDING,
+    ("dlcourse.numpy.convolution", "_pad", "if padding == 0 -> if False"): NO_PADDING,
+    ("dlcourse.numpy.convolution", "_scatter", "3 -> 4"): FIRST_TWO,
+    ("dlcourse.numpy.convolution", "im2col", "3 -> 4"): FIRST_TWO,
+    ("dlcourse.numpy.convolution", "im2col", "0 -> -1 (number 3)"): "there is one group: the first is the last",
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 4)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 5)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 7)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "max_pool2d", "0 -> -1 (number 2)"): "the maximum may begin at any of the places",
+    ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> -1 (number 4)"): "the dtype of any parameter: they have one dtype",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "1 -> 2"): ANY_NEGATIVE,
@@ -113,6 +126,10 @@ EQUIVALENT = {
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
+BACK = "\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+LINEAR = "f.linear(x, self.weight.data, self.bias.data)" + BACK
+CONVOLUTION = "c.conv2d(x, self.weight.data, self.bias.data, **self.geometry)" + BACK
+WEIGHT, BIAS = "            self.weight.grad += dweight\n", "            self.bias.grad += dbias\n"
 FAMOUS = [
     ("dlcourse.numpy.functional", "softmax over the batch", "y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
     (
@@ -189,13 +206,44 @@ FAMOUS = [
         "norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients))",
         "norm = max(math.sqrt(float(np.vdot(g, g))) for g in gradients)",
     ),
+    *[
+        ("dlcourse.numpy.layers", f"the last use overwrites a shared {name}'s gradient", call + old, call + new)
+        for call in (LINEAR, CONVOLUTION)
+        for name, old, new in [
+            ("weight", WEIGHT + BIAS, WEIGHT.replace("+=", "[...] =") + BIAS),
+            ("bias", WEIGHT + BIAS, WEIGHT + BIAS.replace("+=", "[...] =")),
+        ]
+    ],
+    ("dlcourse.numpy.convolution", "overlapping windows overwrite each other", "padded[place] += part", "padded[place] = part"),
+    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free &= ~first\n", ""),
     (
-        "dlcourse.numpy.layers",
-        "the last use overwrites a shared weight's gradient",
-        "self.weight.grad += dweight",
-        "self.weight.grad[...] = dweight",
+        "dlcourse.numpy.convolution",
+        "gradient to the last maximum",
+        "for _, _, place in places:\n            first",
+        "for _, _, place in places[::-1]:\n            first",
     ),
-    ("dlcourse.numpy.layers", "the last use overwrites a shared bias's gradient", "self.bias.grad += dbias", "self.bias.grad[...] = dbias"),
+    ("dlcourse.numpy.convolution", "padding of max-pooling by zeros", "-math.inf", "0"),
+    (
+        "dlcourse.numpy.convolution",
+        "the kernel flipped",
+        "windows.transpose(3, 0, 1, 2, 5, 6, 4)",
+        "windows[..., ::-1, ::-1].transpose(3, 0, 1, 2, 5, 6, 4)",
+    ),
+    (
+        "dlcourse.numpy.convolution",
+        "bias gradient averaged",
+        "return dx, dweight, dy.sum(axis=(0, 1, 2))",
+        "return dx, dweight, dy.mean(axis=(0, 1, 2))",
+    ),
+    (
+        "dlcourse.numpy.convolution",
+        "the window flattened channels first",
+        "transpose(3, 0, 1, 2, 5, 6, 4)",
+        "transpose(3, 0, 1, 2, 4, 5, 6)",
+    ),
+    ("dlcourse.geometry", "output size rounded up", "- span) // stride + 1", "- span + stride - 1) // stride + 1"),
+    ("dlcourse.geometry", "one bias a kernel position", "* outputs + outputs", "* outputs + kernel * kernel"),
+    ("dlcourse.geometry", "stride applied before its own layer", "        field += ", "        jump *= stride\n        field += "),
     ("dlcourse.numpy.mlp", "backward in the order of forward", "for back in reversed(backs):", "for back in backs:"),
     ("dlcourse.numpy.mlp", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),
     (

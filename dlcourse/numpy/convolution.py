@@ -34,9 +34,8 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     matrix = weight.reshape(groups, len(weight) // groups, weight[0].size)  # (G, O/G, K C/G)
 
     def backward(dy):
-        dy_rows = dy.reshape(rows.shape[1], groups, matrix.shape[1]).transpose(
-            1, 0, 2
-        )  # (G, N H' W', O/G)
+        dy_rows = dy.reshape(rows.shape[1], groups, matrix.shape[1])
+        dy_rows = dy_rows.transpose(1, 0, 2)  # (G, N H' W', O/G)
         dweight = (dy_rows.transpose(0, 2, 1) @ rows).reshape(weight.shape)
         dx = _scatter(dy_rows, weight, x.shape, (height, width), stride, padding, dilation)
         return dx, dweight, dy.sum(axis=(0, 1, 2))
@@ -63,10 +62,11 @@ def conv_transpose2d(x, weight, bias, stride=1, padding=0, output_padding=0, dil
     check_images(x, len(weight))
     check_groups(weight.shape[3] * groups, len(weight), groups)
     kernel, places = weight.shape[1:3], x.shape[1:3]
-    sides = [
-        (n - 1) * stride - 2 * padding + dilation * (k - 1) + 1 + output_padding
-        for n, k in zip(places, kernel, strict=True)
-    ]
+
+    def side(n, k):
+        return (n - 1) * stride - 2 * padding + dilation * (k - 1) + 1 + output_padding
+
+    sides = side(places[0], kernel[0]), side(places[1], kernel[1])
     if min(sides) < 1:
         raise ValueError(f"padding={padding} leaves nothing of the output: use a smaller one")
     shape = (len(x), *sides, len(bias))
@@ -196,7 +196,7 @@ def _pooled(x, size, stride, padding):
 def _gather(x, kernel, stride, padding, dilation, groups):
     """The windows, a view -> (G, N, H', W', KH, KW, C/G)."""
     n, h, w, c = x.shape
-    for side, k in zip((h, w), kernel, strict=True):
+    for side, k in ((h, kernel[0]), (w, kernel[1])):
         output_size(side, k, stride, padding, dilation)  # refuses a kernel that does not fit
     span = [dilation * (k - 1) + 1 for k in kernel]
     padded = _pad(x, padding, 0).reshape(n, h + 2 * padding, w + 2 * padding, groups, c // groups)

@@ -238,6 +238,8 @@ def check_exact(c):
     assert c.max_pool2d(-1 - x, 2, padding=1)[0][0, 0, 0, 0] == -1.0, "padding must not win"
     difference = np.array([1.0, -1.0]).reshape(1, 1, 2, 1)
     assert np.array_equal(c.conv2d(x, difference, np.zeros(1))[0], np.full((1, 4, 3, 1), -1.0)), "the kernel is not flipped"
+    assert c.conv_transpose2d(np.ones((1, 2, 2, 1)), difference, np.zeros(1))[0][0, :, :, 0].tolist() == [[1, 0, -1], [1, 0, -1]]
+    assert c.im2col(x, (2, 2))[0][0, 2, 1, :, :, 0].tolist() == [[9, 10], [13, 14]]
     # Ties: the first of a window, row by row, gets everything, and what two windows share adds up.
     dx = c.max_pool2d(np.zeros((1, 2, 4, 1)), 2)[1](np.array([3.0, 5.0]).reshape(1, 1, 2, 1))
     assert dx[0, :, :, 0].tolist() == [[3, 0, 5, 0], [0, 0, 0, 0]]
@@ -282,6 +284,7 @@ REFUSED = [
         lambda c: c.conv2d(image(1, 5, 5, 4), W, B, padding=1, dilation=4),
     ),
     ("kernel spans 3 pixels, but the padded image has 2", lambda c: c.im2col(image(1, 2, 2, 1), (3, 3))),
+    ("kernel spans 9 pixels, but the padded image has 8", lambda c: c.im2col(image(1, 2, 8, 1), (1, 9))),
     ("kernel spans 4 pixels, but the padded image has 3", lambda c: c.max_pool2d(image(1, 3, 5, 1), 4)),
     ("kernel spans 4 pixels, but the padded image has 3", lambda c: c.avg_pool2d(image(1, 5, 3, 1), 4)),
     (
@@ -331,6 +334,7 @@ def check_refusals(c, raises):
     for message, call in REFUSED:
         raises(ValueError, message, lambda call=call: call(c))
     # the smallest that is allowed
+    assert c.im2col(image(1, 8, 2, 1), (3, 2))[0].shape == (1, 6, 1, 3, 2, 1)
     assert c.conv_transpose2d(image(1, 2, 2, 6), W, np.zeros(4), padding=1)[0].shape == (1, 2, 2, 4)
     assert c.conv_transpose2d(image(1, 1, 1, 6), W, np.zeros(4), padding=1)[0].shape == (1, 1, 1, 4)
 
@@ -353,7 +357,7 @@ def check_everything(c, raises):
 
 
 def check_geometry(g, raises):
-    for size, kernel, stride, padding, dilation in itertools.product((1, 4, 7, 8), (1, 2, 3), (1, 2, 3), (0, 1, 2), (1, 2)):
+    for size, kernel, stride, padding, dilation in itertools.product((1, 4, 7, 8), (1, 2, 3, 4), (1, 2, 3), (0, 1, 2), (1, 2)):
         shape = Shape(stride=stride, padding=padding, dilation=dilation)
         if (count := places(size, kernel, shape)) > 0:
             assert g.output_size(size, kernel, stride, padding, dilation) == count

@@ -79,6 +79,24 @@ def images(x, titles=None, columns=10, size=0.62):
             axis.set_title(titles[i], fontsize=7)
 
 
+def pictures(images, columns=3, width=6.4):
+    """Grey pictures {title: (image, value shown black, value shown white)}; images (H, W), or with axes of length 1 around."""
+    pyplot = need("matplotlib.pyplot", extra="plot")
+    pyplot.rcParams.update(STYLE)
+    rows = -(-len(images) // columns)
+    sides = [np.squeeze(image).shape for image, _, _ in images.values()]
+    height = rows * (width / columns * max(h / w for h, w in sides) + 0.25)
+    _, axes = pyplot.subplots(
+        rows, columns, figsize=(width, height), layout="constrained", squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for (title, (image, black, white)), axis in zip(images.items(), axes.flat, strict=False):
+        low, high, colours = (black, white, "gray") if black < white else (white, black, "gray_r")
+        axis.imshow(np.squeeze(image), cmap=colours, vmin=low, vmax=high)
+        axis.set_title(title)
+
+
 def confusion(matrix, classes, width=3.6):
     """The confusion matrix with its counts; rows are true classes, columns predictions. Only mistakes are coloured."""
     _, axis = figure(width=width, height=width)

@@ -3,6 +3,13 @@
 A check never changes the caller's arrays and takes functions written with NumPy, PyTorch or MLX.
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
+from dlcourse.check.convolution import (
+    conv1d,
+    conv1d_backward,
+    conv2d_forward,
+    max_pool_backward,
+    output_size,
+)
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
 from dlcourse.check.mlp import (
     central_difference,
@@ -31,6 +38,11 @@ EXERCISES = {
         central_difference,
         parameter_count,
         sgd_momentum,
+        output_size,
+        conv1d,
+        conv1d_backward,
+        conv2d_forward,
+        max_pool_backward,
     )
 }
 

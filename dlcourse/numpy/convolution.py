@@ -108,7 +108,7 @@ def im2col(x, kernel, stride=1, padding=0, dilation=1):
 
 
 def max_pool2d(x, size, stride=None, padding=0):
-    """y_nabc = the largest x_n(s a + i)(s b + j)c of the window  (eq-max-pool; gradient eq-max-pool-vjp).
+    """y_nabc = max_ij x_n(s a + i - p)(s b + j - p)c  (eq-max-pool; gradient eq-max-pool-vjp).
 
     x (N, H, W, C), windows of `size` x `size`, `stride` None for windows side by side
     -> y (N, H', W', C). Of equal maxima the first, row by row, gets all of the gradient, as in PyTorch.
@@ -132,8 +132,7 @@ def max_pool2d(x, size, stride=None, padding=0):
 
 
 def avg_pool2d(x, size, stride=None, padding=0):
-    """y_nabc = the mean of the k^2 entries x_n(s a + i)(s b + j)c of the window  (eq-avg-pool; gradient
-    eq-avg-pool-vjp).
+    """y_nabc = 1 / k^2 sum_ij x_n(s a + i - p)(s b + j - p)c  (eq-avg-pool; gradient eq-avg-pool-vjp).
 
     x (N, H, W, C), windows of `size` x `size`, `stride` None for windows side by side
     -> y (N, H', W', C). The zeros of the padding count, as in PyTorch and MLX."""

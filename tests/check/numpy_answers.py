@@ -75,3 +75,31 @@ def parameter_count(inputs, hidden, outputs):
 def sgd_momentum(weight, gradient, velocity, lr, momentum):
     new = gradient + momentum * velocity
     return np.subtract(weight, lr * new), new
+
+
+def output_size(size, kernel, stride, padding, dilation):
+    ends = range(dilation * (kernel - 1), size + 2 * padding, stride)
+    return len(ends)
+
+
+def conv1d(x, weight, bias, stride):
+    return np.correlate(x, weight, "valid")[::stride] + bias
+
+
+def conv1d_backward(x, weight, dy, stride):
+    spread = np.zeros(len(x) - len(weight) + 1)
+    spread[::stride] = dy
+    return np.convolve(spread, weight), np.correlate(x, spread, "valid"), dy.sum()
+
+
+def conv2d_forward(x, weight):
+    windows = np.lib.stride_tricks.sliding_window_view(x, weight.shape[1:3], axis=(1, 2))
+    return np.einsum("nabcij,oijc->nabo", windows, weight)
+
+
+def max_pool_backward(x, dy, size):
+    dx = np.zeros(x.shape)
+    for n, a, b, c in np.ndindex(dy.shape):
+        entries = {(a * size + i, b * size + j): x[n, a * size + i, b * size + j, c] for i, j in np.ndindex(size, size)}
+        dx[(n, *max(entries, key=entries.get), c)] = dy[n, a, b, c]
+    return dx

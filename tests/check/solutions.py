@@ -57,6 +57,26 @@ def torch_solutions():
         velocity = torch.add(gradient, velocity, alpha=momentum)
         return weight - lr * velocity, velocity
 
+    def output_size(size, kernel, stride, padding, dilation):
+        x = torch.zeros(1, 1, size)
+        return torch.nn.functional.conv1d(x, torch.zeros(1, 1, kernel), stride=stride, padding=padding, dilation=dilation).shape[2]
+
+    def conv1d(x, weight, bias, stride):
+        return torch.nn.functional.conv1d(x[None, None], weight[None, None], stride=stride)[0, 0] + bias
+
+    def conv1d_backward(x, weight, dy, stride):
+        x, weight = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        conv1d(x, weight, 0.0, stride).backward(dy)
+        return x.grad, weight.grad, dy.sum()
+
+    def conv2d_forward(x, weight):
+        return torch.nn.functional.conv2d(x.permute(0, 3, 1, 2), weight.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
+
+    def max_pool_backward(x, dy, size):
+        x = x.clone().requires_grad_()
+        torch.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), size).backward(dy.permute(0, 3, 1, 2))
+        return x.grad
+
     return named(locals())
 
 
@@ -103,6 +123,29 @@ def mlx_solutions():
     def sgd_momentum(weight, gradient, velocity, lr, momentum):
         velocity = momentum * velocity + gradient
         return mx.subtract(weight, lr * velocity), velocity
+
+    def output_size(size, kernel, stride, padding, dilation):
+        x = mx.zeros((1, size, 1))
+        return mx.conv1d(x, mx.zeros((1, kernel, 1)), stride=stride, padding=padding, dilation=dilation).shape[1]
+
+    def conv1d(x, weight, bias, stride):
+        return mx.conv1d(x[None, :, None], weight[None, :, None], stride=stride)[0, :, 0] + bias
+
+    def conv1d_backward(x, weight, dy, stride):
+        dx, dweight = mx.grad(lambda x, weight: (conv1d(x, weight, 0.0, stride) * dy).sum(), argnums=(0, 1))(x, weight)
+        return dx, dweight, mx.sum(dy)
+
+    def conv2d_forward(x, weight):
+        return mx.conv2d(x, weight)
+
+    def max_pool_backward(x, dy, size):
+        n, height, width, channels = dy.shape
+        inner = x[:, : height * size, : width * size].reshape(n, height, size, width, size, channels)
+        windows = inner.transpose(0, 1, 3, 5, 2, 4).reshape(n, height, width, channels, size * size)
+        first = mx.argmax(windows, axis=-1, keepdims=True) == mx.arange(size * size)
+        spread = (first * dy[..., None]).reshape(n, height, width, channels, size, size).transpose(0, 1, 4, 2, 5, 3)
+        spread = spread.reshape(n, height * size, width * size, channels)
+        return mx.pad(spread, [(0, 0), (0, x.shape[1] - height * size), (0, x.shape[2] - width * size), (0, 0)])
 
     return named(locals())
 

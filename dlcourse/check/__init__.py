@@ -34,4 +34,14 @@ EXERCISES = {
     )
 }
 
-__all__ = ["EXERCISES", "Case", "Diagnosis", "Exercise", "Result", "exercise", "restore", "use", *EXERCISES]
+__all__ = [
+    "EXERCISES",
+    "Case",
+    "Diagnosis",
+    "Exercise",
+    "Result",
+    "exercise",
+    "restore",
+    "use",
+    *EXERCISES,
+]

@@ -40,7 +40,8 @@ def arrays(value, names):
     parts = list(value) if several else [value]
     if len(parts) != len(names) or (len(names) > 1 and not several):
         given = f"{len(parts)} results" if several else "one result"
-        raise ValueError(f"it returns {given}, but should return {', '.join(names)}")
+        wanted = ", ".join(names) if len(names) > 1 else f"{names[0]} alone"
+        raise ValueError(f"it returns {given}, but should return {wanted}")
     result = []
     for name, part in zip(names, parts, strict=True):
         if part is None or part is Ellipsis:
@@ -78,9 +79,14 @@ def mentioned(fn, seen):
         if inspect.isfunction(value):
             found.add(mentioned(value, seen))
         module = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
+<<<<<<< HEAD
         found.add(
             (name if value is None else module or "").split(".")[0]
         )  # a name that is not known is one imported in the body
+=======
+        # a name that is not known is one imported in the body
+        found.add((name if value is None else module or "").split(".")[0])
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
     return next((name for name in ("torch", "mlx", "numpy") if name in found), None)
 
 

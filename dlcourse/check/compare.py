@@ -1,11 +1,17 @@
-"""Judges: they compare an answer with what is right, or with what is known to be wrong. Numbers are shown with three digits."""
+"""Judges: they compare an answer with what is right, or with what is known to be wrong. Numbers are shown with three digits,
+or as many as it takes to tell them apart."""
 
 import numpy as np
 
+<<<<<<< HEAD
 CHANGED, WARNED = (
     "~changed",
     "~warned",
 )  # errors that are not in a result; they sort after the results
+=======
+# errors that are not in a result; they sort after the results
+CHANGED, WARNED = "~changed", "~warned"
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
 
 def close(a, b, tolerance):
@@ -22,17 +28,22 @@ def values(call):
         if close(answer, right, call.tolerance):
             continue
         if call.show:
+<<<<<<< HEAD
             result = (
                 f"is {text(answer)}" if len(call.names) == 1 else f"gives {name} {text(answer)}"
             )
             return f"{call.show} {result}, should be {text(right)}"
+=======
+            verb = "is" if len(call.names) == 1 else f"gives {name}"
+            return f"{call.show} {verb} {contrast(answer, right)}"
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
         a, b = answer.astype(float), right.astype(float)
         first = tuple(
             int(i)
             for i in np.argwhere(~np.isclose(a, b, rtol=0, atol=call.tolerance * _scale(b)))[0]
         )
         where = f"{name}[{', '.join(map(str, first))}]" if first else name
-        return f"{where} is {text(a[first], _scale(b))}, should be {text(b[first], _scale(b))}"
+        return f"{where} is {contrast(a[first], b[first], _scale(b))}"
     return None
 
 
@@ -67,7 +78,7 @@ def verdict(call):
         shapes(call) or dtypes(call) if call.case.judge is values else None
     ) or call.case.judge(call)
     if sentence is None and call.case.quiet and call.warned:
-        return f"{call.show or 'it'} warns: {', '.join(call.warned)}"
+        return f"{call.show or 'it'} has the right value, but warns: {', '.join(call.warned)}"
     return sentence
 
 
@@ -92,9 +103,14 @@ def agreement(call, wrong):
     """{part in which a wrong solution errs: does the reader's function do the same there?}; nothing where that can't be told."""
     if wrong.problem is not None and call.problem is not None:
         same = call.problem.split(", in line")[0] == wrong.problem.split(", in line")[0]
+<<<<<<< HEAD
         return (
             dict.fromkeys(call.parts, True) if same else {}
         )  # another framework words its errors otherwise
+=======
+        # another framework words its errors otherwise
+        return dict.fromkeys(call.parts, True) if same else {}
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
     marks = dict.fromkeys(errors(wrong), False)
     if wrong.problem is None and call.problem is None:
         for name, answer, bad in zip(call.names, call.answer, wrong.answer, strict=True):
@@ -109,18 +125,32 @@ def agreement(call, wrong):
     return marks
 
 
-def text(value, scale=None):
-    """Three significant digits; what is rounding noise beside `scale` is 0."""
+def contrast(answer, right, scale=None):
+    """ "2.41, should be 1": three digits, or up to six where fewer look the same; closer than that, the error itself."""
+    for digits in range(3, 7):
+        shown, wanted = text(answer, scale, digits), text(right, scale, digits)
+        if shown != wanted:
+            return f"{shown}, should be {wanted}"
+    answer, right = np.asarray(answer, float), np.asarray(right, float)
+    with np.errstate(invalid="ignore"):  # inf - inf, where both are infinite
+        error, kind = np.nanmax(np.abs(answer - right)), "an error"
+    if np.any(right):
+        error, kind = error / (scale or _scale(right)), "a relative error"
+    return f"{text(right, scale)} only up to {kind} of {error:.0e}"
+
+
+def text(value, scale=None, digits=3):
+    """Three significant digits, or more; what is rounding noise beside `scale` is 0."""
     if isinstance(value, (str, tuple)) or callable(value):
         return getattr(value, "__name__", str(value))
     value = np.asarray(value)
     if value.ndim:
-        return "[" + ", ".join(text(v, _scale(value)) for v in value) + "]"
+        return "[" + ", ".join(text(v, _scale(value), digits) for v in value) + "]"
     if value.dtype.kind in "biu":
         return str(value)
     if abs(value) < 1e-6 * (scale or 1.0):
         return "0"
-    return f"{float(f'{value:.3g}'):.6g}"  # .3g alone writes 1000 as 1e+03
+    return f"{float(f'{value:.{digits}g}'):.6g}"  # .3g alone writes 1000 as 1e+03
 
 
 def numerical_gradient(loss, x, h=1e-6):

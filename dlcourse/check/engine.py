@@ -22,11 +22,19 @@ from dlcourse.check.answer import (
 )
 from dlcourse.check.compare import CHANGED, agreement, errors, text, values, verdict
 
+<<<<<<< HEAD
+=======
+# relative to the largest entry; MLX computes in float32
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 TOLERANCES = {
     "numpy": 1e-9,
     "torch": 1e-9,
     "mlx": 1e-3,
+<<<<<<< HEAD
 }  # relative to the largest entry; MLX computes in float32
+=======
+}
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
 
 @dataclass(frozen=True)
@@ -92,14 +100,24 @@ class Result:
 class Exercise:
     """A function to be written: reference solution, cases and diagnoses. Calling it checks the reader's function."""
 
-    def __init__(self, reference, returns, cases, diagnoses):
+    def __init__(self, reference, returns, cases):
         self.__doc__, self.name, self.reference = reference.__doc__, reference.__name__, reference
         self.arguments = tuple(inspect.signature(reference).parameters)
+<<<<<<< HEAD
         self.returns, self.cases, self.diagnoses = returns, cases, diagnoses
         self._right, self._wrong = (
             {},
             {},
         )  # what the reference and the wrong solutions return, by case: computed once
+=======
+        self.returns, self.cases, self.diagnoses = returns, cases, []
+        # what the reference and the wrong solutions return, by case: computed once
+        self._right, self._wrong = {}, {}
+
+    def diagnose(self, text, *wrong):
+        """A likely cause, told when the reader's function returns what one of the wrong solutions returns."""
+        self.diagnoses.append(Diagnosis(text, wrong))
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
     def __repr__(self):
         return f"<exercise {self.name}({', '.join(self.arguments)}) -> {', '.join(self.returns)}>"
@@ -248,6 +266,7 @@ class Exercise:
             for wrong in diagnosis.wrong:
                 if wrong not in self._wrong:
                     self._wrong[wrong] = [self.call(wrong, case) for case in self.cases]
+<<<<<<< HEAD
                 marks = [
                     agreement(call, other)
                     for call, other in zip(calls, self._wrong[wrong], strict=True)
@@ -262,18 +281,32 @@ class Exercise:
                         },
                     )
                 )
+=======
+                pairs = enumerate(zip(calls, self._wrong[wrong], strict=True))
+                marks = {
+                    (k, part): same for k, pair in pairs for part, same in agreement(*pair).items()
+                }
+                table.append((diagnosis, marks))
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
         causes, settled = {}, set()
         while left and len(causes) < 2:
-            best, score = None, 0
+            best, score = None, (0, 0)
             for diagnosis, marks in table:
                 explained = {key for key, same in marks.items() if same and key in left}
                 contradicted = {
                     key for key, same in marks.items() if not same and key not in settled
                 }
+<<<<<<< HEAD
                 if 2 * len(explained) > len(contradicted) and (
                     best is None or len(explained) - len(contradicted) > score
                 ):
                     best, score = (diagnosis, explained), len(explained) - len(contradicted)
+=======
+                # among equals, the one with the fewest other errors
+                merit = len(explained) - len(contradicted), -len(marks.keys() - explained)
+                if 2 * len(explained) > len(contradicted) and (best is None or merit > score):
+                    best, score = (diagnosis, explained), merit
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
             if best is None:
                 break
             diagnosis, explained = best
@@ -287,11 +320,16 @@ class Exercise:
         return causes
 
 
-def exercise(returns, cases, diagnoses):
+def exercise(returns, *cases):
     """Decorator: the reference solution, with the text of the exercise as docstring, becomes an Exercise."""
+<<<<<<< HEAD
     return lambda reference: Exercise(
         reference, (returns,) if isinstance(returns, str) else returns, cases, diagnoses
     )
+=======
+    names = (returns,) if isinstance(returns, str) else returns
+    return lambda reference: Exercise(reference, names, cases)
+>>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
 
 def likely(causes, place):

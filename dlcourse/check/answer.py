@@ -79,14 +79,8 @@ def mentioned(fn, seen):
         if inspect.isfunction(value):
             found.add(mentioned(value, seen))
         module = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-<<<<<<< HEAD
-        found.add(
-            (name if value is None else module or "").split(".")[0]
-        )  # a name that is not known is one imported in the body
-=======
         # a name that is not known is one imported in the body
         found.add((name if value is None else module or "").split(".")[0])
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
     return next((name for name in ("torch", "mlx", "numpy") if name in found), None)
 
 

@@ -3,15 +3,8 @@ or as many as it takes to tell them apart."""
 
 import numpy as np
 
-<<<<<<< HEAD
-CHANGED, WARNED = (
-    "~changed",
-    "~warned",
-)  # errors that are not in a result; they sort after the results
-=======
 # errors that are not in a result; they sort after the results
 CHANGED, WARNED = "~changed", "~warned"
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
 
 def close(a, b, tolerance):
@@ -28,15 +21,8 @@ def values(call):
         if close(answer, right, call.tolerance):
             continue
         if call.show:
-<<<<<<< HEAD
-            result = (
-                f"is {text(answer)}" if len(call.names) == 1 else f"gives {name} {text(answer)}"
-            )
-            return f"{call.show} {result}, should be {text(right)}"
-=======
             verb = "is" if len(call.names) == 1 else f"gives {name}"
             return f"{call.show} {verb} {contrast(answer, right)}"
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
         a, b = answer.astype(float), right.astype(float)
         first = tuple(
             int(i)
@@ -103,14 +89,8 @@ def agreement(call, wrong):
     """{part in which a wrong solution errs: does the reader's function do the same there?}; nothing where that can't be told."""
     if wrong.problem is not None and call.problem is not None:
         same = call.problem.split(", in line")[0] == wrong.problem.split(", in line")[0]
-<<<<<<< HEAD
-        return (
-            dict.fromkeys(call.parts, True) if same else {}
-        )  # another framework words its errors otherwise
-=======
         # another framework words its errors otherwise
         return dict.fromkeys(call.parts, True) if same else {}
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
     marks = dict.fromkeys(errors(wrong), False)
     if wrong.problem is None and call.problem is None:
         for name, answer, bad in zip(call.names, call.answer, wrong.answer, strict=True):

@@ -22,19 +22,12 @@ from dlcourse.check.answer import (
 )
 from dlcourse.check.compare import CHANGED, agreement, errors, text, values, verdict
 
-<<<<<<< HEAD
-=======
 # relative to the largest entry; MLX computes in float32
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 TOLERANCES = {
     "numpy": 1e-9,
     "torch": 1e-9,
     "mlx": 1e-3,
-<<<<<<< HEAD
-}  # relative to the largest entry; MLX computes in float32
-=======
 }
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
 
 @dataclass(frozen=True)
@@ -103,13 +96,6 @@ class Exercise:
     def __init__(self, reference, returns, cases):
         self.__doc__, self.name, self.reference = reference.__doc__, reference.__name__, reference
         self.arguments = tuple(inspect.signature(reference).parameters)
-<<<<<<< HEAD
-        self.returns, self.cases, self.diagnoses = returns, cases, diagnoses
-        self._right, self._wrong = (
-            {},
-            {},
-        )  # what the reference and the wrong solutions return, by case: computed once
-=======
         self.returns, self.cases, self.diagnoses = returns, cases, []
         # what the reference and the wrong solutions return, by case: computed once
         self._right, self._wrong = {}, {}
@@ -117,7 +103,6 @@ class Exercise:
     def diagnose(self, text, *wrong):
         """A likely cause, told when the reader's function returns what one of the wrong solutions returns."""
         self.diagnoses.append(Diagnosis(text, wrong))
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
     def __repr__(self):
         return f"<exercise {self.name}({', '.join(self.arguments)}) -> {', '.join(self.returns)}>"
@@ -266,28 +251,11 @@ class Exercise:
             for wrong in diagnosis.wrong:
                 if wrong not in self._wrong:
                     self._wrong[wrong] = [self.call(wrong, case) for case in self.cases]
-<<<<<<< HEAD
-                marks = [
-                    agreement(call, other)
-                    for call, other in zip(calls, self._wrong[wrong], strict=True)
-                ]
-                table.append(
-                    (
-                        diagnosis,
-                        {
-                            (k, part): same
-                            for k, mark in enumerate(marks)
-                            for part, same in mark.items()
-                        },
-                    )
-                )
-=======
                 pairs = enumerate(zip(calls, self._wrong[wrong], strict=True))
                 marks = {
                     (k, part): same for k, pair in pairs for part, same in agreement(*pair).items()
                 }
                 table.append((diagnosis, marks))
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
         causes, settled = {}, set()
         while left and len(causes) < 2:
             best, score = None, (0, 0)
@@ -296,17 +264,10 @@ class Exercise:
                 contradicted = {
                     key for key, same in marks.items() if not same and key not in settled
                 }
-<<<<<<< HEAD
-                if 2 * len(explained) > len(contradicted) and (
-                    best is None or len(explained) - len(contradicted) > score
-                ):
-                    best, score = (diagnosis, explained), len(explained) - len(contradicted)
-=======
                 # among equals, the one with the fewest other errors
                 merit = len(explained) - len(contradicted), -len(marks.keys() - explained)
                 if 2 * len(explained) > len(contradicted) and (best is None or merit > score):
                     best, score = (diagnosis, explained), merit
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
             if best is None:
                 break
             diagnosis, explained = best
@@ -322,14 +283,8 @@ class Exercise:
 
 def exercise(returns, *cases):
     """Decorator: the reference solution, with the text of the exercise as docstring, becomes an Exercise."""
-<<<<<<< HEAD
-    return lambda reference: Exercise(
-        reference, (returns,) if isinstance(returns, str) else returns, cases, diagnoses
-    )
-=======
     names = (returns,) if isinstance(returns, str) else returns
     return lambda reference: Exercise(reference, names, cases)
->>>>>>> 014f36a1ea6ff7dcb21404e81df2e468d37359d9
 
 
 def likely(causes, place):

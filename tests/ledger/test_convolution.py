@@ -46,7 +46,7 @@ def one_row(x, w, b=0.0, s=1, p=0, d=1):
     return c.conv2d(padded[None, None, :, None], w[None, None, :, None], np.array([b]), s, 0, d)[0].ravel()
 
 
-@pytest.mark.equation("eq-cross-correlation", formula_only=True)
+@pytest.mark.equation("eq-cross-correlation")
 def test_cross_correlation(rng):
     x, w, b = rng.normal(size=9), rng.normal(size=4), 0.7
     y = [b + total([4], lambda i, a=a: w[i] * x[a + i]) for a in range(6)]

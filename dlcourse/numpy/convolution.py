@@ -117,7 +117,7 @@ def max_pool2d(x, size, stride=None, padding=0):
     padded = _pad(x, padding, -math.inf)
     places = list(_places((size, size), _pooled(x, size, stride, padding), stride, 1))
     y = padded[places[0][2]].copy()
-    for _, _, place in places:  # 45 times faster than reshape().max() for windows of 2 x 2
+    for _, _, place in places:  # 3 times faster than reshape().max() and more
         np.maximum(y, padded[place], out=y)
 
     def backward(dy):

@@ -32,12 +32,12 @@ def by_hand():
         body.append(arrow(h + 28, start, y - 30, middle + (-8 if start == top else 8), BLUE, "forward"))
     body.append(arrow(y + 28, middle, loss - 30, middle, BLUE, "forward"))
     body += edge(200, top - 10, "1", "2") + edge(200, bottom + 22, "1", "−2")
-    body += edge(192, top + 56, "1", "−2") + edge(192, bottom - 44, "1", "2")
+    body += edge(120, top + 72, "1", "−2") + edge(120, bottom - 60, "1", "2")
     body += edge(490, 124, "v₁ = 1", "4") + edge(490, 268, "v₂ = −1", "2")
     body += [text(490, 288, "(should be −2)", GREY, 13, weight=500)]
     body += unit(x, top, "1", "dx₁ = 0") + unit(x, bottom, "1", "dx₂ = 0")
     body += unit(h, top, "2", "dh₁ = 2") + unit(h, bottom, "1", "dh₂ = −2")
-    body += unit(y, middle, "1", "dy = 2") + unit(loss, middle, "1", "1")
+    body += unit(y, middle, "1", "dy = 2") + unit(loss, middle, "1", "dL = 1")
     body += [
         text(place, 30, name, weight=500) for place, name in ((x, "x"), (h, "h = relu(xWᵀ + b)"), (y, "y = v·h"), (loss, "L = (y − t)²"))
     ]

@@ -8,8 +8,8 @@ from dlcourse.numpy.module import Module
 
 
 class MLP(Module):
-    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_K W^T + b  (eq-mlp; gradients
-    eq-backprop).
+    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_K W^T + b
+    (eq-mlp; gradients eq-backprop).
 
     x (B, ...) with the product of the trailing axes I = config.inputs -> logits (B, O).
     Dropout acts after every hidden activation, and only when a generator `rng` is given."""

@@ -90,11 +90,16 @@ def watch(page, visit, home):
             visit.foreign.append(f"{visit.page} asks for {address}")
             route.abort()
 
+    def unanswered(request):
+        # A page that sends its reader on, as index.html does, drops what it still waits for; a missing file fails in another way.
+        if request.url.startswith(home) and request.failure != "net::ERR_ABORTED":
+            visit.errors.append(f"{visit.page}: no answer for {request.url}")
+
     page.route("**/*", answer)
     page.on("console", lambda message: visit.errors.append(f"{visit.page}: console: {message.text}") if message.type == "error" else None)
     page.on("pageerror", lambda error: visit.errors.append(f"{visit.page}: script: {error}"))
     page.on("response", lambda r: visit.errors.append(f"{visit.page}: {r.status} for {r.url}") if r.status >= 400 else None)
-    page.on("requestfailed", lambda r: visit.errors.append(f"{visit.page}: no answer for {r.url}") if r.url.startswith(home) else None)
+    page.on("requestfailed", unanswered)
 
 
 def settle(page):

@@ -30,6 +30,8 @@ def check_functional(f, operation=None):
     for name, message, call in cases.REFUSED:
         if name in mine:
             models.raises(ValueError, message, lambda call=call: call(f))
+    if operation in (None, "batch_norm"):
+        cases.check_running_statistics(f)
     cases.exact_values(f)
     cases.check_targets_of_another_dtype(f)
 
@@ -45,6 +47,7 @@ def check_optim(optim, _=None):
 def check_layers(layers, _=None):
     models.check_linear_layer(layers)
     models.check_shared_layer(layers)
+    models.check_norm_layers(layers)
 
 
 def check_mlp(mlp, _=None):

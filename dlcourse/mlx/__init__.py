@@ -1,7 +1,7 @@
 """The MLX backend: what a good user of MLX would write, under the names of the course."""
 
 from dlcourse.mlx.device import devices, resolve_device
-from dlcourse.mlx.layers import Linear
+from dlcourse.mlx.layers import BatchNorm, LayerNorm, Linear, RMSNorm
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
@@ -11,8 +11,11 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "BatchNorm",
+    "LayerNorm",
     "Learner",
     "Linear",
+    "RMSNorm",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -33,7 +33,7 @@ class Optimizer:
         theirs = dict(tree_flatten(self.optimizer.state))
         state = {"step": np.array(self.steps)}
         for slot, mlx_slot in self.slots.items():
-            for name, _ in tree_flatten(self.model.parameters()):
+            for name, _ in tree_flatten(self.model.trainable_parameters()):
                 state[f"{slot}.{name}"] = np.array(theirs[f"{name}.{mlx_slot}"])
         return state
 
@@ -42,7 +42,7 @@ class Optimizer:
         self.steps = int(state["step"])
         loaded = {"step": mx.array(self.steps, mx.uint64)}
         for slot, mlx_slot in self.slots.items():
-            for name, _ in tree_flatten(self.model.parameters()):
+            for name, _ in tree_flatten(self.model.trainable_parameters()):
                 loaded[f"{name}.{mlx_slot}"] = mx.array(np.asarray(state[f"{slot}.{name}"]))
         old_state = self.optimizer.state
         self.optimizer.state = tree_map_with_path(

@@ -1,7 +1,7 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
 from dlcourse.numpy.device import devices, resolve_device
-from dlcourse.numpy.layers import Linear
+from dlcourse.numpy.layers import BatchNorm, LayerNorm, Linear, RMSNorm
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
@@ -11,8 +11,11 @@ __all__ = [
     "SGD",
     "Adam",
     "AdamW",
+    "BatchNorm",
+    "LayerNorm",
     "Learner",
     "Linear",
+    "RMSNorm",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -16,6 +16,7 @@ from dlcourse.check.mlp import (
     sigmoid,
     softmax,
 )
+from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
 from dlcourse.check.use import restore, use
 
 EXERCISES = {
@@ -31,6 +32,10 @@ EXERCISES = {
         central_difference,
         parameter_count,
         sgd_momentum,
+        layer_norm,
+        layer_norm_backward,
+        batch_norm_predict,
+        dead_units,
     )
 }
 

@@ -57,6 +57,20 @@ def torch_solutions():
         velocity = torch.add(gradient, velocity, alpha=momentum)
         return weight - lr * velocity, velocity
 
+    def layer_norm(x, weight, bias, eps):
+        return torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps)
+
+    def layer_norm_backward(x, weight, dy, eps):
+        x, weight = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        bias = torch.zeros_like(weight, requires_grad=True)
+        return torch.autograd.grad(torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps), (x, weight, bias), dy)
+
+    def batch_norm_predict(x, weight, bias, mean, variance, eps):
+        return torch.nn.functional.batch_norm(x, mean, variance, weight, bias, False, eps=eps)
+
+    def dead_units(h):
+        return int((~torch.any(h > 0, dim=0)).sum())
+
     return named(locals())
 
 
@@ -103,6 +117,21 @@ def mlx_solutions():
     def sgd_momentum(weight, gradient, velocity, lr, momentum):
         velocity = momentum * velocity + gradient
         return mx.subtract(weight, lr * velocity), velocity
+
+    def layer_norm(x, weight, bias, eps):
+        return mx.fast.layer_norm(x, weight, bias, eps)
+
+    def layer_norm_backward(x, weight, dy, eps):
+        def loss(x, weight, bias):
+            return (mx.fast.layer_norm(x, weight, bias, eps) * dy).sum()
+
+        return mx.grad(loss, argnums=(0, 1, 2))(x, weight, mx.zeros_like(weight))
+
+    def batch_norm_predict(x, weight, bias, mean, variance, eps):
+        return weight * (x - mean) * mx.rsqrt(variance + eps) + bias
+
+    def dead_units(h):
+        return (mx.max(h, axis=0) == 0).sum()
 
     return named(locals())
 

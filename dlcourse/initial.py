@@ -22,8 +22,8 @@ NORM_STATES = {
 def initial_state(config, seed, dtype=np.float32):
     """{name: array} for the model of `config`, the same for every backend.
 
-    Weights are normal with variance gain / I (eq-initial-variance): gain 2 before a ReLU (He et al. 2015), 2.35 before a
-    GELU (eq-gelu-moment), else 1. Biases are zero: the weights already break the symmetry between units. A norm starts as
+    Weights are normal with variance gain / I (eq-initial-variance, eq-gain): gain 2 before a ReLU (eq-he; He et al. 2015),
+    2.35 before a GELU (eq-gelu-moment), else 1. Biases are zero: the weights already break the symmetry between units. A norm starts as
     the identity behind its normalisation, weight 1 and bias 0. Drawn in float64, then cast to `dtype`."""
     raise ValueError(
         f"no initial state for {type(config).__name__}: pass a configuration such as MLPConfig(inputs=64)"

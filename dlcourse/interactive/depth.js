@@ -25,7 +25,7 @@
     };
     const activation = choices("activation", data.activations), norm = choices("norm", data.norms);
     const gain = element("input", { type: "range", min: 0, max: data.gains.length - 1, step: 1, "data-name": "gain" });
-    const shown = element("output", { class: "dl-blue" });
+    const shown = element("span", { class: "dl-blue" });
     const said = element("p", { class: "dl-said", role: "status" });
     gain.value = data.gains.indexOf(data.start.gain);
     gain.addEventListener("input", draw);

@@ -102,8 +102,8 @@ def picture(run):
         for n in (1, 10, 20, 30, 40, 50)
     )
     return (
-        f'<svg class="dl-depth" viewBox="0 0 640 310" role="img" aria-label="{summary(run, **START)}">{ticks}{layers}'
-        '<text x="340" y="305">layer</text><text x="60" y="12" class="dl-begin">mean square</text>'
+        f'<svg class="dl-depth" viewBox="-28 -16 668 326" role="img" aria-label="{summary(run, **START)}">{ticks}{layers}'
+        '<text x="340" y="305">layer</text><text x="60" y="2" class="dl-begin">mean square</text>'
         f'<path class="dl-values" d="{path(run["values"])}"/><path class="dl-gradients" d="{path(run["gradients"])}"/></svg>'
     )
 

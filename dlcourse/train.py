@@ -106,7 +106,7 @@ def fit(
     if path is not None and path.exists():
         if not resume:
             raise ValueError(
-                f"{path} holds an earlier run: pass resume=True to go on with it, or choose another folder"
+                f"{path} holds an earlier run: pass resume=True (--resume) to go on with it, or choose another folder"
             )
         history, best = _restore(path, learner, batches, run)
     elif path is not None:

@@ -6,6 +6,8 @@ headings, list numbers, options of directives. `typed_numbers` returns the digit
 import re
 from typing import NamedTuple
 
+from tools.notebooks import BUDGET_PLACE
+
 ESCAPE = re.compile(r"<!--\s*number\s*:\s*(.*?)\s*-->", re.S)
 CODE_SPAN = re.compile(r"(`+)(.+?)(?<!`)\1(?!`)", re.S)
 CITATION = "\x01"  # stands for a citation role
@@ -35,7 +37,6 @@ CODE_DIRECTIVES = {
     "mermaid",
     "eval-rst",
     "source",
-    "budget",
     "bibliography",
     "toctree",
 }
@@ -116,7 +117,7 @@ def prose(source):
         nonlocal lines
         body = "\n".join(lines)
         reasons = tuple(reason for reason in ESCAPE.findall(CODE_SPAN.sub(OPAQUE, body)) if reason)
-        clean = _without_inline(re.sub(r"<!--.*?-->", " ", body, flags=re.S))
+        clean = _without_inline(re.sub(r"<!--.*?-->", " ", BUDGET_PLACE.sub(" ", body), flags=re.S))
         if clean.strip():
             table = pending if clean.lstrip().startswith("|") else []
             units.append(Unit(start, clean, reasons + tuple(table)))

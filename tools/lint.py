@@ -120,8 +120,8 @@ def _opening(notebook, fault):
         fault(None, f"'You will be able to' has {len(items)} items: 3 to 5 belong there")
     if not re.search("prerequisites", text, re.I):
         fault(None, "the opening names no prerequisites")
-    if not re.search(r"\{budget\}", text):
-        fault(None, "the opening has no {budget} directive")
+    if not notebooks.BUDGET_PLACE.search(text):
+        fault(None, "the opening has no place for the budget: write **Budget:** <!-- budget --><!-- / -->.")
     if not notebook.metadata.get("dlcourse", {}).get("budget"):
         fault(None, "no measured budget in the metadata: run  make execute")
 

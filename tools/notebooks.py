@@ -11,11 +11,12 @@ import nbformat
 
 ROOT = Path(__file__).resolve().parents[1]
 TAGS = frozenset("remove-cell remove-input remove-output hide-cell hide-input hide-output nbval-ignore-output raises-exception".split())
-CELL_METADATA = ("mystnb", "tags")
+CELL_METADATA = ("jupyter", "mystnb", "tags")
 OUTPUT_METADATA = ("scrapbook",)  # glue
 SIZE_LIMIT = 1_000_000  # bytes of a committed notebook
 SECONDS_LIMIT, MEMORY_LIMIT = 90, 2000  # of a chapter, on one CPU core; MB
 KERNELSPEC = {"display_name": "Python 3", "language": "python", "name": "python3"}
+BUDGET_PLACE = re.compile(r"<!-- budget -->.*?<!-- / -->", re.S)
 THREADS = "OMP_NUM_THREADS OPENBLAS_NUM_THREADS MKL_NUM_THREADS NUMEXPR_NUM_THREADS VECLIB_MAXIMUM_THREADS".split()
 KEPT_VARIABLES = (
     "PATH HOME USER LOGNAME LANG LC_ALL TZ TMPDIR TEMP TMP SYSTEMROOT SYSTEMDRIVE COMSPEC PATHEXT APPDATA LOCALAPPDATA USERPROFILE "
@@ -84,7 +85,8 @@ def normalised(notebook):
     """A copy of the notebook in normal form; what it says and shows stays as it is.
 
     Counts run from 1 over the code cells that ran; ids that are valid and unique stay, others are made from position and source;
-    metadata is cut down to the tags, `mystnb` and the budget; outputs lose metadata (except glue's) and traceback frames."""
+    metadata is cut down to the tags, `mystnb` and the budget, which is written into its place in the text; the code of solutions is folded;
+    outputs lose metadata (except glue's) and traceback frames."""
     out = nbformat.from_dict(json.loads(json.dumps(notebook)))
     out = nbformat.v4.rwbase.rejoin_lines(out)
     metadata = {"kernelspec": dict(KERNELSPEC), "language_info": {"name": "python"}}
@@ -93,13 +95,24 @@ def normalised(notebook):
         metadata["dlcourse"] = {"budget": {key: budget[key] for key in ("peak_mb", "seconds") if key in budget}}
     out.metadata = nbformat.from_dict(metadata)
     out.nbformat, out.nbformat_minor = 4, 5
-    seen, count = set(), 0
+    seen, count, solved = set(), 0, False
     for position, cell in enumerate(out.cells):
+        if budget and cell.cell_type == "markdown":
+            cell.source = BUDGET_PLACE.sub(budget_text(budget), cell.source)
+        solved = solved or (cell.cell_type == "markdown" and bool(re.search("^## Solutions$", cell.source, re.M)))
+        cell.metadata.pop("jupyter", None)
+        if solved and cell.cell_type == "code":
+            cell.metadata["jupyter"] = {"outputs_hidden": True, "source_hidden": True}  # JupyterLab opens them by a click
         ran = cell.get("execution_count") is not None
         if cell.cell_type == "code" and ran:
             count += 1
         out.cells[position] = _normal_cell(cell, count if ran else None, _cell_id(cell, position, seen))
     return out
+
+
+def budget_text(budget):
+    """What a chapter costs, in the text itself: JupyterLab knows no directive of ours."""
+    return f"<!-- budget -->about {budget['seconds']} seconds and {budget['peak_mb']} MB on one CPU core<!-- / -->"
 
 
 def _normal_cell(cell, count, cell_id):

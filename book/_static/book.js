@@ -22,7 +22,18 @@ function keepPunctuation() {
   }
 }
 
+// Docstrings and exercise checks name an equation by its label: show the label under its number.
+function nameEquations() {
+  for (const equation of document.querySelectorAll('div.math[id^="equation-eq-"]')) {
+    const label = document.createElement("span");
+    label.className = "eq-label";
+    label.textContent = equation.id.replace("equation-", "");
+    equation.querySelector(".eqno")?.append(label);
+  }
+}
+
 window.addEventListener("load", () => {
+  nameEquations();
   const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
   Promise.resolve(ready).then(keepPunctuation).then(reachable);
   window.addEventListener("resize", reachable);

@@ -32,23 +32,33 @@ def by_hand():
         body.append(arrow(h + 28, start, y - 30, middle + (-8 if start == top else 8), BLUE, "forward"))
     body.append(arrow(y + 28, middle, loss - 30, middle, BLUE, "forward"))
     body += edge(200, top - 10, "1", "2") + edge(200, bottom + 22, "1", "−2")
-    body += edge(192, top + 56, "1", "−2") + edge(192, bottom - 44, "1", "2")
+    body += edge(120, top + 72, "1", "−2") + edge(120, bottom - 60, "1", "2")
     body += edge(490, 124, "v₁ = 1", "4") + edge(490, 268, "v₂ = −1", "2")
     body += [text(490, 288, "(should be −2)", GREY, 13, weight=500)]
     body += unit(x, top, "1", "dx₁ = 0") + unit(x, bottom, "1", "dx₂ = 0")
     body += unit(h, top, "2", "dh₁ = 2") + unit(h, bottom, "1", "dh₂ = −2")
-    body += unit(y, middle, "1", "dy = 2") + unit(loss, middle, "1", "1")
-    body += [text(place, 30, name, weight=500) for place, name in ((x, "x"), (h, "h = relu(xWᵀ + b)"), (y, "y = v·h"), (loss, "L = (y − t)²"))]
+    body += unit(y, middle, "1", "dy = 2") + unit(loss, middle, "1", "dL = 1")
+    body += [
+        text(place, 30, name, weight=500) for place, name in ((x, "x"), (h, "h = relu(xWᵀ + b)"), (y, "y = v·h"), (loss, "L = (y − t)²"))
+    ]
     body += [text(h - 6, top - 34, "b₁ = 0", BLUE, 13, "end"), text(h + 6, top - 34, "2", ORANGE, 13, "start")]
     body += [text(h - 6, bottom - 34, "b₂ = −1", BLUE, 13, "end"), text(h + 6, bottom - 34, "−2", ORANGE, 13, "start")]
     body += [text(loss, middle - 36, "t = 0", GREY, 13, weight=500)]
-    body += [arrow(loss, 360, x, 360, ORANGE, "backward"), text((x + loss) / 2, 382, "gradients, from the loss back", ORANGE, 14, weight=500)]
+    body += [
+        arrow(loss, 360, x, 360, ORANGE, "backward"),
+        text((x + loss) / 2, 382, "gradients, from the loss back", ORANGE, 14, weight=500),
+    ]
     return svg(790, 400, "A network of two inputs, two hidden units and one output with its values and gradients", body)
 
 
 def chain():
     """One hidden layer as boxes: values to the right, gradients back, and what each box keeps for the way back."""
-    boxes = [(140, "linear", "keeps x, W₁"), (310, "relu", "keeps h"), (480, "linear", "keeps h, W₂"), (680, "cross-entropy", "keeps log p")]
+    boxes = [
+        (140, "linear", "keeps x, W₁"),
+        (310, "relu", "keeps h"),
+        (480, "linear", "keeps h, W₂"),
+        (680, "cross-entropy", "keeps log p"),
+    ]
     values, gradients = ["x", "z", "h", "logits", "L"], ["dx", "dz", "dh", "dlogits", "dL = 1"]
     body = [arrow_head("forward", BLUE), arrow_head("backward", ORANGE)]
     edges = [20, *[b[0] for b in boxes], 830]

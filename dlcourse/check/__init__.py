@@ -39,4 +39,14 @@ EXERCISES = {
     )
 }
 
-__all__ = ["EXERCISES", "Case", "Diagnosis", "Exercise", "Result", "exercise", "restore", "use", *EXERCISES]
+__all__ = [
+    "EXERCISES",
+    "Case",
+    "Diagnosis",
+    "Exercise",
+    "Result",
+    "exercise",
+    "restore",
+    "use",
+    *EXERCISES,
+]

@@ -28,7 +28,9 @@ def to_backend(value, backend):
     if backend == "torch":
         return need("torch", extra="torch").tensor(value)
     if backend == "mlx":
-        return need("mlx.core", extra="mlx").array(value.astype(np.float32) if value.dtype.kind == "f" else value)
+        return need("mlx.core", extra="mlx").array(
+            value.astype(np.float32) if value.dtype.kind == "f" else value
+        )
     return value.copy()
 
 
@@ -38,11 +40,14 @@ def arrays(value, names):
     parts = list(value) if several else [value]
     if len(parts) != len(names) or (len(names) > 1 and not several):
         given = f"{len(parts)} results" if several else "one result"
-        raise ValueError(f"it returns {given}, but should return {', '.join(names)}")
+        wanted = ", ".join(names) if len(names) > 1 else f"{names[0]} alone"
+        raise ValueError(f"it returns {given}, but should return {wanted}")
     result = []
     for name, part in zip(names, parts, strict=True):
         if part is None or part is Ellipsis:
-            raise ValueError(f"{name} is not there yet (it is {'...' if part is Ellipsis else None})")
+            raise ValueError(
+                f"{name} is not there yet (it is {'...' if part is Ellipsis else None})"
+            )
         try:
             array = to_numpy(part)
         except Exception:  # a ragged list, an object of some class
@@ -74,7 +79,8 @@ def mentioned(fn, seen):
         if inspect.isfunction(value):
             found.add(mentioned(value, seen))
         module = value.__name__ if inspect.ismodule(value) else getattr(value, "__module__", None)
-        found.add((name if value is None else module or "").split(".")[0])  # a name that is not known is one imported in the body
+        # a name that is not known is one imported in the body
+        found.add((name if value is None else module or "").split(".")[0])
     return next((name for name in ("torch", "mlx", "numpy") if name in found), None)
 
 
@@ -104,4 +110,6 @@ def one_line(error, fn):
     if own:
         code = (own[-1].line or linecache.getline(home, own[-1].lineno)).strip()[:100]
         where = f", in line {own[-1].lineno}" + (f": {code}" if code else "")
-    return f"{type(error).__name__}: {message}{where}" if message else f"{type(error).__name__}{where}"
+    return (
+        f"{type(error).__name__}: {message}{where}" if message else f"{type(error).__name__}{where}"
+    )

@@ -1,8 +1,10 @@
-"""Judges: they compare an answer with what is right, or with what is known to be wrong. Numbers are shown with three digits."""
+"""Judges: they compare an answer with what is right, or with what is known to be wrong. Numbers are shown with three digits,
+or as many as it takes to tell them apart."""
 
 import numpy as np
 
-CHANGED, WARNED = "~changed", "~warned"  # errors that are not in a result; they sort after the results
+# errors that are not in a result; they sort after the results
+CHANGED, WARNED = "~changed", "~warned"
 
 
 def close(a, b, tolerance):
@@ -19,12 +21,15 @@ def values(call):
         if close(answer, right, call.tolerance):
             continue
         if call.show:
-            result = f"is {text(answer)}" if len(call.names) == 1 else f"gives {name} {text(answer)}"
-            return f"{call.show} {result}, should be {text(right)}"
+            verb = "is" if len(call.names) == 1 else f"gives {name}"
+            return f"{call.show} {verb} {contrast(answer, right)}"
         a, b = answer.astype(float), right.astype(float)
-        first = tuple(int(i) for i in np.argwhere(~np.isclose(a, b, rtol=0, atol=call.tolerance * _scale(b)))[0])
+        first = tuple(
+            int(i)
+            for i in np.argwhere(~np.isclose(a, b, rtol=0, atol=call.tolerance * _scale(b)))[0]
+        )
         where = f"{name}[{', '.join(map(str, first))}]" if first else name
-        return f"{where} is {text(a[first], _scale(b))}, should be {text(b[first], _scale(b))}"
+        return f"{where} is {contrast(a[first], b[first], _scale(b))}"
     return None
 
 
@@ -32,7 +37,9 @@ def shapes(call):
     """Shapes alone."""
     for name, answer, right in _parts(call):
         if answer.shape != right.shape:
-            return f"{name} has shape {answer.shape}, should be {right.shape}" + (" (a number)" if right.shape == () else "")
+            return f"{name} has shape {answer.shape}, should be {right.shape}" + (
+                " (a number)" if right.shape == () else ""
+            )
     return None
 
 
@@ -53,9 +60,11 @@ def verdict(call):
     """The sentence after FAILED, or None."""
     if call.problem is not None:
         return call.problem
-    sentence = (shapes(call) or dtypes(call) if call.case.judge is values else None) or call.case.judge(call)
+    sentence = (
+        shapes(call) or dtypes(call) if call.case.judge is values else None
+    ) or call.case.judge(call)
     if sentence is None and call.case.quiet and call.warned:
-        return f"{call.show or 'it'} warns: {', '.join(call.warned)}"
+        return f"{call.show or 'it'} has the right value, but warns: {', '.join(call.warned)}"
     return sentence
 
 
@@ -63,7 +72,11 @@ def errors(call):
     """In which parts a call errs: names of results, CHANGED, WARNED."""
     if call.problem is not None:
         return list(call.parts)
-    triples = [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
+    triples = [
+        (name, a, b)
+        for name, a, b in zip(call.names, call.answer, call.right, strict=True)
+        if name in call.parts
+    ]
     if call.case.judge is shapes:
         return [name for name, answer, right in triples if answer.shape != right.shape]
     found = [name for name, answer, right in triples if not close(answer, right, call.tolerance)]
@@ -76,7 +89,8 @@ def agreement(call, wrong):
     """{part in which a wrong solution errs: does the reader's function do the same there?}; nothing where that can't be told."""
     if wrong.problem is not None and call.problem is not None:
         same = call.problem.split(", in line")[0] == wrong.problem.split(", in line")[0]
-        return dict.fromkeys(call.parts, True) if same else {}  # another framework words its errors otherwise
+        # another framework words its errors otherwise
+        return dict.fromkeys(call.parts, True) if same else {}
     marks = dict.fromkeys(errors(wrong), False)
     if wrong.problem is None and call.problem is None:
         for name, answer, bad in zip(call.names, call.answer, wrong.answer, strict=True):
@@ -91,18 +105,32 @@ def agreement(call, wrong):
     return marks
 
 
-def text(value, scale=None):
-    """Three significant digits; what is rounding noise beside `scale` is 0."""
+def contrast(answer, right, scale=None):
+    """ "2.41, should be 1": three digits, or up to six where fewer look the same; closer than that, the error itself."""
+    for digits in range(3, 7):
+        shown, wanted = text(answer, scale, digits), text(right, scale, digits)
+        if shown != wanted:
+            return f"{shown}, should be {wanted}"
+    answer, right = np.asarray(answer, float), np.asarray(right, float)
+    with np.errstate(invalid="ignore"):  # inf - inf, where both are infinite
+        error, kind = np.nanmax(np.abs(answer - right)), "an error"
+    if np.any(right):
+        error, kind = error / (scale or _scale(right)), "a relative error"
+    return f"{text(right, scale)} only up to {kind} of {error:.0e}"
+
+
+def text(value, scale=None, digits=3):
+    """Three significant digits, or more; what is rounding noise beside `scale` is 0."""
     if isinstance(value, (str, tuple)) or callable(value):
         return getattr(value, "__name__", str(value))
     value = np.asarray(value)
     if value.ndim:
-        return "[" + ", ".join(text(v, _scale(value)) for v in value) + "]"
+        return "[" + ", ".join(text(v, _scale(value), digits) for v in value) + "]"
     if value.dtype.kind in "biu":
         return str(value)
     if abs(value) < 1e-6 * (scale or 1.0):
         return "0"
-    return f"{float(f'{value:.3g}'):.6g}"  # .3g alone writes 1000 as 1e+03
+    return f"{float(f'{value:.{digits}g}'):.6g}"  # .3g alone writes 1000 as 1e+03
 
 
 def numerical_gradient(loss, x, h=1e-6):
@@ -117,7 +145,11 @@ def numerical_gradient(loss, x, h=1e-6):
 
 
 def _parts(call):
-    return [(name, a, b) for name, a, b in zip(call.names, call.answer, call.right, strict=True) if name in call.parts]
+    return [
+        (name, a, b)
+        for name, a, b in zip(call.names, call.answer, call.right, strict=True)
+        if name in call.parts
+    ]
 
 
 def _scale(array):

@@ -10,10 +10,24 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dlcourse.check.answer import arrays, does_something, identical, is_array, mentioned, one_line, to_backend, to_numpy
+from dlcourse.check.answer import (
+    arrays,
+    does_something,
+    identical,
+    is_array,
+    mentioned,
+    one_line,
+    to_backend,
+    to_numpy,
+)
 from dlcourse.check.compare import CHANGED, agreement, errors, text, values, verdict
 
-TOLERANCES = {"numpy": 1e-9, "torch": 1e-9, "mlx": 1e-3}  # relative to the largest entry; MLX computes in float32
+# relative to the largest entry; MLX computes in float32
+TOLERANCES = {
+    "numpy": 1e-9,
+    "torch": 1e-9,
+    "mlx": 1e-3,
+}
 
 
 @dataclass(frozen=True)
@@ -79,11 +93,16 @@ class Result:
 class Exercise:
     """A function to be written: reference solution, cases and diagnoses. Calling it checks the reader's function."""
 
-    def __init__(self, reference, returns, cases, diagnoses):
+    def __init__(self, reference, returns, cases):
         self.__doc__, self.name, self.reference = reference.__doc__, reference.__name__, reference
         self.arguments = tuple(inspect.signature(reference).parameters)
-        self.returns, self.cases, self.diagnoses = returns, cases, diagnoses
-        self._right, self._wrong = {}, {}  # what the reference and the wrong solutions return, by case: computed once
+        self.returns, self.cases, self.diagnoses = returns, cases, []
+        # what the reference and the wrong solutions return, by case: computed once
+        self._right, self._wrong = {}, {}
+
+    def diagnose(self, text, *wrong):
+        """A likely cause, told when the reader's function returns what one of the wrong solutions returns."""
+        self.diagnoses.append(Diagnosis(text, wrong))
 
     def __repr__(self):
         return f"<exercise {self.name}({', '.join(self.arguments)}) -> {', '.join(self.returns)}>"
@@ -112,7 +131,13 @@ class Exercise:
         for k, call in enumerate(calls):
             sentence = verdict(call)
             passed += sentence is None
-            outcome = "ok" if sentence is None else "FAILED: the same" if sentence in seen else f"FAILED: {sentence}"
+            outcome = (
+                "ok"
+                if sentence is None
+                else "FAILED: the same"
+                if sentence in seen
+                else f"FAILED: {sentence}"
+            )
             lines.append(f"{self.name}: {call.case.name} {outcome}")
             lines += likely(causes, k)
             seen.add(sentence)
@@ -123,7 +148,11 @@ class Exercise:
         lines += likely(causes, len(calls))
         count = len(calls) + 2
         suffix = "" if backend == "numpy" else f" ({backend})"
-        lines.append(f"{self.name}: " + (f"all {count} cases ok" if passed == count else f"{passed} of {count} cases ok") + suffix)
+        lines.append(
+            f"{self.name}: "
+            + (f"all {count} cases ok" if passed == count else f"{passed} of {count} cases ok")
+            + suffix
+        )
         return Result(self.name, lines, passed == count, True, list(causes))
 
     def call(self, fn, case, backend="numpy"):
@@ -133,26 +162,47 @@ class Exercise:
             self._right[case] = arrays((case.right or self.reference)(*arguments), self.returns)
         show = f"{self.name}({', '.join(text(a) for a in arguments)})" if case.show else None
         tolerance = max(case.tolerance, TOLERANCES[backend])
-        call = Call(case, backend, self.returns, self._right[case], show, case.parts or self.returns, tolerance)
+        call = Call(
+            case,
+            backend,
+            self.returns,
+            self._right[case],
+            show,
+            case.parts or self.returns,
+            tolerance,
+        )
         given = [to_backend(a, backend) for a in arguments]
         before = [np.copy(to_numpy(a)) if is_array(a) else a for a in given]
         value = None
         try:
-            with warnings.catch_warnings(record=True) as caught, np.errstate(all="warn", under="ignore"):
+            with (
+                warnings.catch_warnings(record=True) as caught,
+                np.errstate(all="warn", under="ignore"),
+            ):
                 warnings.simplefilter("always")
                 value = fn(*given)
         except NotImplementedError:
             call.empty, call.problem = True, "it raises NotImplementedError"
         except Exception as error:  # whatever it is, it becomes one line
             call.empty, call.problem = "ellipsis" in str(error), one_line(error, fn)
-        call.warned = sorted({str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)})
+        call.warned = sorted(
+            {str(w.message) for w in caught if issubclass(w.category, RuntimeWarning)}
+        )
         triples = zip(self.arguments, given, before, strict=True)
-        call.changed = [name for name, now, was in triples if is_array(now) and not identical(to_numpy(now), was)]
+        call.changed = [
+            name
+            for name, now, was in triples
+            if is_array(now) and not identical(to_numpy(now), was)
+        ]
         if call.problem is not None:
             return call
         if value is None and does_something(fn):
             call.problem = "it returns None: is a return missing?"
-        elif value is None or value is Ellipsis or (isinstance(value, tuple) and all(v is None or v is Ellipsis for v in value)):
+        elif (
+            value is None
+            or value is Ellipsis
+            or (isinstance(value, tuple) and all(v is None or v is Ellipsis for v in value))
+        ):
             call.empty, call.problem = True, "it returns nothing"
         else:
             try:
@@ -163,7 +213,9 @@ class Exercise:
 
     def _signature(self, fn):
         if not callable(fn):
-            return f"pass the function itself, check.{self.name}({self.name}), not {type(fn).__name__}"
+            return (
+                f"pass the function itself, check.{self.name}({self.name}), not {type(fn).__name__}"
+            )
         try:
             signature = inspect.signature(fn)
         except (TypeError, ValueError):  # builtins have none
@@ -178,8 +230,15 @@ class Exercise:
         """The framework whose module the function mentions; else the one whose arrays it accepts."""
         found = mentioned(fn, set())
         if found is None and self.call(fn, self.cases[0]).problem is not None:
-            loaded = [name for name, module in (("torch", "torch"), ("mlx", "mlx.core")) if module in sys.modules]
-            found = next((name for name in loaded if self.call(fn, self.cases[0], name).answer is not None), None)
+            loaded = [
+                name
+                for name, module in (("torch", "torch"), ("mlx", "mlx.core"))
+                if module in sys.modules
+            ]
+            found = next(
+                (name for name in loaded if self.call(fn, self.cases[0], name).answer is not None),
+                None,
+            )
         return found or "numpy"
 
     def _causes(self, calls):
@@ -192,30 +251,46 @@ class Exercise:
             for wrong in diagnosis.wrong:
                 if wrong not in self._wrong:
                     self._wrong[wrong] = [self.call(wrong, case) for case in self.cases]
-                marks = [agreement(call, other) for call, other in zip(calls, self._wrong[wrong], strict=True)]
-                table.append((diagnosis, {(k, part): same for k, mark in enumerate(marks) for part, same in mark.items()}))
+                pairs = enumerate(zip(calls, self._wrong[wrong], strict=True))
+                marks = {
+                    (k, part): same for k, pair in pairs for part, same in agreement(*pair).items()
+                }
+                table.append((diagnosis, marks))
         causes, settled = {}, set()
         while left and len(causes) < 2:
-            best, score = None, 0
+            best, score = None, (0, 0)
             for diagnosis, marks in table:
                 explained = {key for key, same in marks.items() if same and key in left}
-                contradicted = {key for key, same in marks.items() if not same and key not in settled}
-                if 2 * len(explained) > len(contradicted) and (best is None or len(explained) - len(contradicted) > score):
-                    best, score = (diagnosis, explained), len(explained) - len(contradicted)
+                contradicted = {
+                    key for key, same in marks.items() if not same and key not in settled
+                }
+                # among equals, the one with the fewest other errors
+                merit = len(explained) - len(contradicted), -len(marks.keys() - explained)
+                if 2 * len(explained) > len(contradicted) and (best is None or merit > score):
+                    best, score = (diagnosis, explained), merit
             if best is None:
                 break
             diagnosis, explained = best
-            places = [len(calls) if part == CHANGED else k for k, part in explained if part == CHANGED or verdict(calls[k])]
+            places = [
+                len(calls) if part == CHANGED else k
+                for k, part in explained
+                if part == CHANGED or verdict(calls[k])
+            ]
             causes[diagnosis.text] = min(places, default=0)
             left, settled = left - explained, settled | explained
         return causes
 
 
-def exercise(returns, cases, diagnoses):
+def exercise(returns, *cases):
     """Decorator: the reference solution, with the text of the exercise as docstring, becomes an Exercise."""
-    return lambda reference: Exercise(reference, (returns,) if isinstance(returns, str) else returns, cases, diagnoses)
+    names = (returns,) if isinstance(returns, str) else returns
+    return lambda reference: Exercise(reference, names, cases)
 
 
 def likely(causes, place):
     """The lines that are printed under a case."""
-    return [textwrap.fill(f"  likely cause: {text}", 100, subsequent_indent="    ") for text, at in causes.items() if at == place]
+    return [
+        textwrap.fill(f"  likely cause: {text}", 100, subsequent_indent="    ")
+        for text, at in causes.items()
+        if at == place
+    ]

@@ -9,7 +9,17 @@ from dlcourse.check.compare import close
 from dlcourse.errors import suggestion
 from dlcourse.numpy import functional, optim
 
-OPERATIONS = ("linear", "relu", "sigmoid", "tanh", "softmax", "log_softmax", "mse_loss", "cross_entropy", "binary_cross_entropy")
+OPERATIONS = (
+    "linear",
+    "relu",
+    "sigmoid",
+    "tanh",
+    "softmax",
+    "log_softmax",
+    "mse_loss",
+    "cross_entropy",
+    "binary_cross_entropy",
+)
 _OWN = {name: getattr(functional, name) for name in OPERATIONS} | {"step": optim.SGD.step}
 _used = {}  # what stands in another's place now: {(owner, name): the package's own}
 
@@ -52,17 +62,27 @@ def use(name, fn):
     if name not in ADAPTERS and name not in OPERATIONS:
         names = sorted({*ADAPTERS, *OPERATIONS})
         if name in EXERCISES:
-            raise ValueError(f"{name} has no place in the package: check.use takes {', '.join(names)}")
-        raise ValueError(f"unknown name {name!r}{suggestion(name, names)}: check.use takes {', '.join(names)}")
+            raise ValueError(
+                f"{name} has no place in the package: check.use takes {', '.join(names)}"
+            )
+        raise ValueError(
+            f"unknown name {name!r}{suggestion(name, names)}: check.use takes {', '.join(names)}"
+        )
     if not callable(fn):
-        raise ValueError(f"check.use takes the function itself, not {type(fn).__name__}: check.use({name!r}, {name})")
+        raise ValueError(
+            f"check.use takes the function itself, not {type(fn).__name__}: check.use({name!r}, {name})"
+        )
     if name in OPERATIONS and (name not in ADAPTERS or _returns_pair(name, fn)):
         if (sentence := _wrong_pair(name, fn)) is not None:
-            raise ValueError(f"your {name} can't be used, {sentence}: it must return (y, backward) like dlcourse.numpy.functional.{name}")
+            raise ValueError(
+                f"your {name} can't be used, {sentence}: it must return (y, backward) like dlcourse.numpy.functional.{name}"
+            )
         return Use(functional, name, fn)
     result = EXERCISES[name].examine(fn, backend="numpy")
     if not result.passed:
-        raise ValueError(f"your {name} can't be used yet, {result.lines[-1]}: run check.{name}({name}) to see why")
+        raise ValueError(
+            f"your {name} can't be used yet, {result.lines[-1]}: run check.{name}({name}) to see why"
+        )
     owner, place, adapt = ADAPTERS[name]
     return Use(owner, place, adapt(fn))
 
@@ -86,7 +106,10 @@ def _activation(own):
     """y from the reader, its gradient from the package's formula, which is written in terms of y."""
 
     def adapt(fn):
-        gradients = {"sigmoid": lambda y, dy: dy * y * (1 - y), "softmax": lambda y, dy: y * (dy - (dy * y).sum(axis=-1, keepdims=True))}
+        gradients = {
+            "sigmoid": lambda y, dy: dy * y * (1 - y),
+            "softmax": lambda y, dy: y * (dy - (dy * y).sum(axis=-1, keepdims=True)),
+        }
 
         def operation(x):
             y = _like(x, fn(x))
@@ -101,7 +124,9 @@ def _linear(fn):
     @functools.wraps(_OWN["linear"])
     def linear(x, weight, bias):
         def backward(dy):
-            dx, dweight, dbias = fn(x.reshape(-1, x.shape[-1]), weight, dy.reshape(-1, dy.shape[-1]))
+            dx, dweight, dbias = fn(
+                x.reshape(-1, x.shape[-1]), weight, dy.reshape(-1, dy.shape[-1])
+            )
             return _like(x, dx).reshape(x.shape), _like(weight, dweight), _like(bias, dbias)
 
         return _OWN["linear"](x, weight, bias)[0], backward
@@ -121,7 +146,8 @@ def _cross_entropy(fn):
     @functools.wraps(_OWN["cross_entropy"])
     def cross_entropy(logits, targets, label_smoothing=0.0, ignore_index=-100):
         if label_smoothing or np.ndim(logits) != 2 or np.any(np.equal(targets, ignore_index)):
-            return _OWN["cross_entropy"](logits, targets, label_smoothing, ignore_index)  # the exercise does not ask for these
+            # the exercise does not ask for these
+            return _OWN["cross_entropy"](logits, targets, label_smoothing, ignore_index)
         loss, dlogits = fn(logits, targets)
         dlogits = _like(logits, dlogits)
         return logits.dtype.type(loss), lambda dloss=1.0: dlogits * dloss
@@ -146,7 +172,9 @@ def _step(fn):
             return
         self._check_packed()
         self.steps += 1
-        self.data[...], self.buffers["velocity"][...] = fn(self.data, self.grad, self.buffers["velocity"], lr, self.momentum)
+        self.data[...], self.buffers["velocity"][...] = fn(
+            self.data, self.grad, self.buffers["velocity"], lr, self.momentum
+        )
 
     return step
 
@@ -200,7 +228,9 @@ def _wrong_pair(name, fn):
     right, gradients = (g if isinstance(g, tuple) else (g,) for g in (right, gradients))
     if not close(np.asarray(given_y), np.asarray(y), 1e-9):
         return "its y differs"
-    if len(gradients) != len(right) or not all(close(np.asarray(a), b, 1e-9) for a, b in zip(gradients, right, strict=True)):
+    if len(gradients) != len(right) or not all(
+        close(np.asarray(a), b, 1e-9) for a, b in zip(gradients, right, strict=True)
+    ):
         return "its gradient differs"
     if not all(engine.identical(a, b) for a, b in zip(mine, arguments, strict=True)):
         return "it writes into its arguments"

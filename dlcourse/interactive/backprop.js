@@ -127,7 +127,7 @@
       losses = [[pass(settings).L, meanLoss(settings)]];
       const by = value - before[name], slopeThere = before["d" + name];
       said.textContent = `${symbol(name)} moved by ${long(by)}. The gradient predicts that the loss changes by ` +
-        `${short(slopeThere)} · ${long(by)} = ${long(slopeThere * by)}; it changed by ${long(pass(settings).L - before.L)}.`;
+        `${long(slopeThere)} · ${by < 0 ? `(${long(by)})` : long(by)} = ${long(slopeThere * by)}; it changed by ${long(pass(settings).L - before.L)}.`;
       draw(input);
     }
     function step(everything) {
@@ -191,7 +191,7 @@
         path(xs.map((x, i) => place(x, ys[i])), "dl-curve"), path([place(at - half, now.L - half * rise), place(at + half, now.L + half * rise)], "dl-tangent")),
         element("circle", { cx, cy, r: 5 }),
         text(34, 14, "left", `loss against ${symbol(selected)}`, "dl-blue"), text(312, 14, "right", `slope d${symbol(selected)} = ${short(rise)}`, "dl-orange"),
-        text(34, 176, "left", short(low)), text(312, 176, "right", short(high)), text(28, 30, "right", short(top)), text(28, 163, "right", "0"));
+        text(34, 176, "left", short(low)), text(312, 176, "right", short(high)), text(28, 30, "right", short(Number(top.toPrecision(2)))), text(28, 163, "right", "0"));
       slope.setAttribute("aria-label", `The loss against ${symbol(selected)}, which is ${short(at)}; the slope there is ${short(rise)}.`);
     }
     function drawHistory() {
@@ -200,7 +200,7 @@
       const line = k => losses.map((pair, i) => [34 + (278 * i) / last, 160 - (136 * pair[k]) / top]);
       history.replaceChildren(axes(), path(line(1), "dl-mean"), path(line(0), "dl-curve"), ...line(0).map(([cx, cy]) => element("circle", { cx, cy, r: 3 })),
         text(34, 14, "left", `loss, this example: ${short(one)}`, "dl-blue"), text(312, 14, "right", `mean over all: ${short(all)}`),
-        text(34, 176, "left", "0"), text(312, 176, "right", `${last} steps`), text(28, 30, "right", short(top)), text(28, 163, "right", "0"));
+        text(34, 176, "left", "0"), text(312, 176, "right", `${last} steps`), text(28, 30, "right", short(Number(top.toPrecision(2)))), text(28, 163, "right", "0"));
       history.setAttribute("aria-label", `After ${losses.length - 1} steps the loss is ${short(one)} on this example and ${short(all)} on average over all.`);
     }
     reset();

@@ -24,7 +24,7 @@ def linear(x, weight, bias):
             f"x ends in {x.shape[-1]} features, but weight is (O, I) = {weight.shape}: "
             f"pass x with I = {weight.shape[1]}"
         )
-    rows = x.reshape(-1, x.shape[-1])  # (N, I): NumPy multiplies a 3-D operand slice by slice
+    rows = x.reshape(-1, x.shape[-1])  # (N, I): one product, not one for each slice
 
     def backward(dy):
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
@@ -60,7 +60,7 @@ def relu(x):
 def sigmoid(x):
     """y = 1 / (1 + e^-x)  (eq-sigmoid; gradient eq-sigmoid-vjp: dx = dy y (1 - y)).  x, y (...)
 
-    e^-|x| never overflows, so that it is exact at both ends."""
+    e^-|x| never overflows, so the result is accurate at both ends."""
     y = _sigmoid(x)
     return y, lambda dy: dy * y * (1 - y)
 
@@ -230,9 +230,10 @@ def cross_entropy(logits, targets, label_smoothing=0.0, ignore_index=-100):
     """L = -mean_n sum_i q_ni log p_ni, p = softmax(logits), q one-hot  (eq-cross-entropy).
 
     The gradient is (p - q) / N (eq-softmax-ce-vjp). logits (..., V), integer targets (...) -> L.
-    With label smoothing s, q = (1 - s) one-hot + s / V (eq-label-smoothing; Szegedy et al. 2016).
-    Targets equal to `ignore_index` count neither in the sum nor in N. Raises ValueError for labels
-    outside 0 ... V-1, for shapes that do not fit, and when nothing is left to average."""
+    With label smoothing s, q = (1 - s) one-hot + s / V (eq-label-smoothing; Szegedy et al.
+    2016). Targets equal to `ignore_index` count neither in the sum nor in N. Raises ValueError
+    for labels outside 0 ... V-1, for shapes that do not fit, and when nothing is left to
+    average."""
     kept = _kept_labels(logits, targets, label_smoothing, ignore_index)  # (N,)
     count, classes = np.count_nonzero(kept), logits.shape[-1]
     labels = np.where(kept, np.reshape(targets, -1), 0)
@@ -286,7 +287,7 @@ def binary_cross_entropy(logits, targets):
 
 
 def _sigmoid(x):
-    tail = np.exp(-np.abs(x))  # in (0, 1]
+    tail = np.exp(-np.abs(x))  # in [0, 1]: it underflows to 0
     return np.where(x >= 0, 1, tail) / (1 + tail)
 
 

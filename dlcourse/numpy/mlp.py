@@ -10,8 +10,8 @@ NORMS = {"batch": BatchNorm, "layer": LayerNorm, "rms": RMSNorm}
 
 
 class MLP(Module):
-    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_K W^T + b  (eq-mlp; gradients
-    eq-backprop).
+    """h_0 = x,  h_l = activation(h_(l-1) W_l^T + b_l),  logits = h_K W^T + b
+    (eq-mlp; gradients eq-backprop).
 
     x (B, ...) with the product of the trailing axes I = config.inputs -> logits (B, O).
     Between a hidden layer and its activation stands the norm of the configuration, if any; a batch

@@ -98,11 +98,14 @@ def watch(page, visit, home):
 
 
 def settle(page):
-    """Wait until formulas are typeset and pictures loaded."""
+    """Wait until formulas are typeset, pictures loaded and colours have their last values: the theme fades in, and half-way nothing has contrast."""
     page.wait_for_load_state("load")
     page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
     page.evaluate(
         "() => Promise.all([...document.images].map(i => { i.loading = 'eager'; return i.complete ? 0 : new Promise(f => { i.onload = i.onerror = f }) }))"
+    )
+    page.evaluate(
+        "() => Promise.all(document.getAnimations().filter(a => a.effect.getComputedTiming().endTime < Infinity).map(a => a.finished.catch(() => 0)))"
     )
 
 

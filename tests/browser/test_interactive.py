@@ -154,7 +154,7 @@ def test_a_step_on_all_four_takes_the_mean(visit):
 def test_the_gradient_is_the_slope(visit):
     page = visit()
     number(page, "v2").fill("-1.01")
-    assert said(page) == ("v₂ moved by −0.01. The gradient predicts that the loss changes by 2 · −0.01 = −0.02; it changed by −0.0199.")
+    assert said(page) == ("v₂ moved by −0.01. The gradient predicts that the loss changes by 2 · (−0.01) = −0.02; it changed by −0.0199.")
     assert page.get_by_role("img", name="The loss against v₂, which is −1.01; the slope there is 1.98.").count() == 1
 
 
@@ -232,9 +232,9 @@ def test_by_keyboard(visit):
     slider(page, "v2").focus()
     page.keyboard.press("ArrowLeft")
     assert state(page)["v2"] == -1.05
-    assert said(page).startswith("v₂ moved by −0.05. The gradient predicts that the loss changes by 2 · −0.05 = −0.1;")
+    assert said(page).startswith("v₂ moved by −0.05. The gradient predicts that the loss changes by 2 · (−0.05) = −0.1;")
     page.keyboard.press("ArrowLeft")  # a nudge of its own, from the new place
-    assert said(page).startswith("v₂ moved by −0.05. The gradient predicts that the loss changes by 1.9 · −0.05 = −0.095;")
+    assert said(page).startswith("v₂ moved by −0.05. The gradient predicts that the loss changes by 1.9 · (−0.05) = −0.095;")
     number(page, "b1").focus()
     page.keyboard.press("ArrowUp")
     assert state(page)["b1"] == 0.01

@@ -12,7 +12,7 @@ import pytest
 from nbclient import NotebookClient
 
 from dlcourse import check
-from dlcourse.check.compare import close, text
+from dlcourse.check.compare import close, contrast, text
 
 
 def good(z):
@@ -34,9 +34,10 @@ softmax: three axes ok
 softmax: empty ok
 softmax: ties ok
 softmax: overflow ok
+softmax: large and close ok
 softmax: rows of very different size ok
 softmax: arguments unchanged ok
-softmax: all 11 cases ok
+softmax: all 12 cases ok
 """
 
 OVERFLOW = """\
@@ -51,7 +52,7 @@ def test_right_answer_prints_a_line_a_case(capfd):
     assert capfd.readouterr() == (GOOD, "")
     assert result.passed
     assert result.attempted
-    assert repr(result) == "<softmax: all 11 cases ok>"
+    assert repr(result) == "<softmax: all 12 cases ok>"
 
 
 def test_wrong_answer_prints_its_cause(capfd):
@@ -60,7 +61,7 @@ def test_wrong_answer_prints_its_cause(capfd):
         result = check.softmax(naive)
     out, err = capfd.readouterr()
     assert OVERFLOW in out
-    assert out.endswith("softmax: 9 of 11 cases ok\n")
+    assert out.endswith("softmax: 9 of 12 cases ok\n")
     assert err == ""
     assert not result.passed
 
@@ -135,7 +136,7 @@ def test_exception_is_one_line_with_the_readers_code():
     words = "AttributeError: 'numpy.ndarray' object has no attribute 'no_such_thing'"
     assert lines[1] == f"softmax: shape FAILED: {words}, in line {number}: return z.no_such_thing()"
     assert lines[2] == "softmax: rows sum to 1 FAILED: the same"
-    assert len(lines) == 12
+    assert len(lines) == 13
     assert all("\n" not in line for line in lines)
 
 
@@ -164,7 +165,7 @@ def test_exception_in_an_edge_case_only():
 
     lines = lines_of(check.softmax, softmax)
     assert next(line for line in lines if "FAILED" in line).startswith("softmax: empty FAILED: ValueError: nothing here, in line ")
-    assert lines[-1] == "softmax: 10 of 11 cases ok"
+    assert lines[-1] == "softmax: 11 of 12 cases ok"
 
 
 @pytest.mark.parametrize(
@@ -189,7 +190,8 @@ def test_more_arguments_with_defaults_are_welcome():
 @pytest.mark.parametrize(
     ("fn", "sentence"),
     [
-        (lambda z: (good(z), None), "it returns 2 results, but should return y"),
+        (lambda z: (good(z), None), "it returns 2 results, but should return y alone"),
+        (lambda z: (good(z), z), "it returns 2 results, but should return y alone"),
         (lambda z: "text", "y is of type str, but should be numbers"),
         (lambda z: {"y": 1}, "y is of type dict, but should be numbers"),
         (lambda z: [[1, 2], [3]], "y is of type list, but should be numbers"),
@@ -233,7 +235,7 @@ def test_changed_arguments_are_found():
         return good(z)
 
     lines = lines_of(check.softmax, softmax)
-    assert lines[-2:] == ["softmax: arguments unchanged FAILED: the function writes into z", "softmax: 10 of 11 cases ok"]
+    assert lines[-2:] == ["softmax: arguments unchanged FAILED: the function writes into z", "softmax: 11 of 12 cases ok"]
 
 
 def test_arguments_are_copies_every_time():
@@ -312,6 +314,24 @@ def test_close():
 )
 def test_numbers_are_shown_with_three_digits(value, shown):
     assert text(value) == shown
+
+
+@pytest.mark.parametrize(
+    ("answer", "right", "shown"),
+    [
+        (2.41, 1.0, "2.41, should be 1"),
+        (2.9541, 2.9534, "2.954, should be 2.953"),
+        (2.953412, 2.953436, "2.95341, should be 2.95344"),
+        (2.953436 + 6e-8, 2.953436, "2.95 only up to a relative error of 2e-08"),
+        (1e-9, 0.0, "0 only up to an error of 1e-09"),
+        (np.array([7.0, 2.0002]), np.array([7.0, 2.0]), "[7, 2.0002], should be [7, 2]"),
+        (np.array([np.inf, 100.000002]), np.array([np.inf, 100.0]), "[inf, 100] only up to a relative error of 2e-08"),
+        (float("nan"), 1.0, "nan, should be 1"),
+        (109376, 109386, "109376, should be 109386"),
+    ],
+)
+def test_what_differs_never_looks_the_same(answer, right, shown):
+    assert contrast(answer, right) == shown
 
 
 def test_exercise_shows_its_signature():

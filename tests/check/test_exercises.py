@@ -178,6 +178,40 @@ def test_two_mistakes_get_two_causes():
     assert [cause.split(".")[0] for cause in result.causes] == ["dweight is transposed", "dbias is the mean over the batch"]
 
 
+def test_the_simpler_of_two_causes_is_told():
+    def cross_entropy(logits, labels):  # a sum over the batch, and log(0); p[:, labels] would give log(0) as well
+        e = np.exp(logits - logits.max(axis=1, keepdims=True))
+        p = e / e.sum(axis=1, keepdims=True)
+        rows = np.arange(len(labels))
+        return -np.log(p[rows, labels]).sum(), (p - np.eye(p.shape[1])[labels]) / len(labels)
+
+    result = check.cross_entropy.examine(cross_entropy)
+    assert [cause.split(".")[0] for cause in result.causes] == [
+        "the loss is the sum over the batch",
+        "p of the right class rounds to 0, and log(0) is -inf",
+    ]
+
+
+def test_a_right_value_with_a_warning_is_called_right():
+    def output_error(logits, targets):
+        return (1 / (1 + np.exp(-logits)) - targets) / len(logits)
+
+    result = check.output_error.examine(output_error)
+    words = "has the right value, but warns: overflow encountered in exp"
+    assert f"output_error: sure and right FAILED: output_error([1000, -1000], [1, 0]) {words}" in result.lines
+    assert [cause.split(" ")[0] for cause in result.causes] == ["len(logits)", "1"]
+
+
+def test_an_epsilon_too_small_to_see_is_told():
+    def cross_entropy(logits, labels):
+        loss, dlogits = check.cross_entropy.reference(logits, labels)
+        return loss + 6e-8, dlogits
+
+    assert (
+        "cross_entropy: loss FAILED: loss is 2.95 only up to a relative error of 2e-08" in check.cross_entropy.examine(cross_entropy).lines
+    )
+
+
 def test_an_unknown_mistake_gets_no_cause():
     result = check.softmax.examine(lambda z: 0.3 * np.cos(z))
     assert not result.passed

@@ -1,4 +1,4 @@
-"""The ledger's page, the budget, glued numbers and source cells in a small site, built with warnings as errors."""
+"""The ledger's page, the budget's place, glued numbers and source cells in a small site, built with warnings as errors."""
 
 import html
 import json
@@ -15,7 +15,7 @@ from tools import notebooks
 CONF = """
 import sys
 sys.path.insert(0, {ext!r})
-extensions = ["myst_nb", "ledger", "budget", "fakesource"]
+extensions = ["myst_nb", "ledger", "fakesource"]
 nb_execution_mode = "off"
 nb_render_markdown_format = "myst"
 nb_mime_priority_overrides = [["html", "text/markdown", 5]]
@@ -57,7 +57,7 @@ def executed(tmp_path_factory):
     from tools.execute import execute
 
     path = tmp_path_factory.mktemp("site") / "chapters" / "one.ipynb"
-    text = "# One\n\n:::{budget}\n:::\n\n:::{math}\n:label: eq-double\ny = 2 x\n:::\n\nShare {glue:text}`share`, mean {glue:text}`mean`. {glue:text}`mean:.2f`"
+    text = "# One\n\n**Budget:** <!-- budget --><!-- / -->.\n\n:::{math}\n:label: eq-double\ny = 2 x\n:::\n\nShare {glue:text}`share`, mean {glue:text}`mean`. {glue:text}`mean:.2f`"
     execute(path, notebook=notebook(markdown(text), code(CELL, run=False)))
     return path
 
@@ -97,7 +97,7 @@ def test_pages(site):
     assert r"\[y = 2 x\]" in page
     assert (out / "_static/ledger.css").exists()
     chapter = html.unescape(re.sub("<[^>]+>", "", (out / "chapters/one.html").read_text()))
-    assert re.search(r"Runs in about \d+ seconds and \d+ MB on one CPU core\.", chapter)
+    assert re.search(r"Budget: about \d+ seconds and \d+ MB on one CPU core\.", chapter)
     assert "Share 97.0%, mean 0.970. 0.97" in chapter
     assert "mean = 0.970" not in chapter  # what JupyterLab shows below the cell, the page shows in its prose
     assert "TABS OF mlp.MLP" in chapter
@@ -107,7 +107,7 @@ def test_pages(site):
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"entries": [{**ENTRY, "label": "eq-gone"}], "dlcourse": {}}, ["eq-gone", "one.ipynb has no measured budget"]),
+        ({"entries": [{**ENTRY, "label": "eq-gone"}]}, ["eq-gone"]),
         ({"entries": [{**ENTRY, "error": None}]}, ["eq-double lacks error"]),
     ],
 )

@@ -49,6 +49,13 @@ def test_metadata_is_cut_down_to_what_the_book_uses():
     nbformat.validate(found)
 
 
+def test_solutions_are_folded_in_jupyterlab_and_nothing_else_is():
+    found = notebook(code("a"), markdown("Do it.\n\n## Solutions"), markdown("So."), code("b"))
+    found.cells[0].metadata["jupyter"] = {"source_hidden": True}
+    hidden = [cell.metadata.get("jupyter") for cell in normalised(found).cells]
+    assert hidden == [None, None, None, {"outputs_hidden": True, "source_hidden": True}]
+
+
 def test_sources_stay_as_they_are():
     assert [cell.source for cell in normalised(messy()).cells] == ["# Title", "print(1)", "1 / 0", "glue()", "x = 1"]
 

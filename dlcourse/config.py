@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-ACTIVATIONS = ("relu", "sigmoid", "tanh")
+ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
+NORMS = ("none", "batch", "layer", "rms")
 
 
 @dataclass(frozen=True)
@@ -11,13 +12,14 @@ class MLPConfig:
     """A multilayer perceptron inputs - hidden[0] - ... - outputs (eq-mlp); it has eq-parameter-count parameters.
 
     `MLPConfig(784)` is 784-128-64-10. No hidden layer, `hidden=()`, is linear or logistic regression.
-    Raises ValueError for sizes that are not positive whole numbers, an unknown activation, or a dropout outside [0, 1)."""
+    Raises ValueError for sizes that are not positive whole numbers, an unknown activation or norm, or a dropout outside [0, 1)."""
 
     inputs: int  # numbers in one example: 784 for an image of 28 x 28
     hidden: tuple[int, ...] = (128, 64)  # units of each hidden layer, first to last
     outputs: int = 10  # classes, or 1 for a binary decision
-    activation: str = "relu"  # after every hidden layer: relu, sigmoid or tanh
+    activation: str = "relu"  # after every hidden layer: relu, sigmoid, tanh or gelu
     dropout: float = 0.0  # probability with which training drops a hidden unit
+    norm: str = "none"  # between every hidden layer and its activation: none, batch, layer or rms
 
     def __post_init__(self):
         if not isinstance(self.hidden, tuple | list):
@@ -37,6 +39,8 @@ class MLPConfig:
             raise ValueError(
                 f"unknown activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}"
             )
+        if self.norm not in NORMS:
+            raise ValueError(f"unknown norm {self.norm!r}: choose one of {', '.join(NORMS)}")
         if not isinstance(self.dropout, Real) or not 0.0 <= self.dropout < 1.0:
             raise ValueError(
                 f"dropout={self.dropout!r}: it is a probability, at least 0 and below 1"

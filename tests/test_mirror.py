@@ -28,13 +28,21 @@ EXCEPTIONS = {
         for call in ("__call__", "forward")
     },
     ("module.py:Parameter", "name"): "PyTorch's own; in MLX every array attribute is one",
+    ("module.py:Buffer", "name"): "PyTorch's own; in MLX every array attribute is one",
+    ("module.py:Module.named_buffers", "name"): "PyTorch's own; in MLX a frozen parameter",
+    ("module.py:Module.train", "name"): "the frameworks' own",
+    ("module.py:Module.eval", "name"): "the frameworks' own",
     ("module.py:Module.named_parameters", "name"): "PyTorch's own; MLX has parameters() as a tree",
     ("module.py:Module.gradients", "name"): "gradients are values in MLX: the learner names them",
     ("module.py:Module.zero_gradients", "name"): "PyTorch has zero_grad; gradients are values in MLX",
     ("module.py:to_numpy", "name"): "MLX keeps parameters as a tree of its own arrays",
     ("module.py:to_mlx", "name"): "MLX keeps parameters as a tree of its own arrays",
     ("module.py:Module", "docstring"): "a NumPy module finds its parameters itself, the others extend the framework's",
-    ("layers.py:Linear.__call__", "name"): "PyTorch's and MLX's own layers are called as they are",
+    **{
+        (f"layers.py:{layer}.__call__", "name"): "PyTorch's and MLX's own layers are called as they are"
+        for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")
+    },
+    ("layers.py:BatchNorm", "docstring"): "PyTorch keeps the channels of images on the second axis",
     ("mlp.py:MLP", "docstring"): "dropout acts where a generator is given in NumPy, in training mode elsewhere; the gradients are NumPy's",
     ("mlp.py:MLP.__call__", "name"): "PyTorch calls it forward",
     ("mlp.py:MLP.forward", "name"): "PyTorch calls it forward",
@@ -160,21 +168,26 @@ OUTSIDE = {
     ("MLP", "named_parameters"): "the frameworks have their own",
     ("MLP", "gradients"): "values in MLX",
     ("MLP", "zero_gradients"): "the frameworks have their own way",
-    ("Linear", "__call__"): "the frameworks' own",
-    ("Linear", "named_parameters"): "the frameworks have their own",
-    ("Linear", "state"): "inside a model, parameters are reached through it",
-    ("Linear", "load_state"): "inside a model, parameters are reached through it",
-    ("Linear", "gradients"): "inside a model, parameters are reached through it",
-    ("Linear", "zero_gradients"): "the frameworks have their own way",
     **{
         (layer, call): "PyTorch's name for it is forward"
         for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
         for call in ("__call__", "forward")
     },
+    **{("MLP", method): "the frameworks have their own" for method in ("named_buffers", "train", "eval")},
+    **{(layer, "__call__"): "the frameworks' own" for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")},
     **{
-        (layer, method): "inside a model, parameters are reached through it"
-        for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
-        for method in ("named_parameters", "state", "load_state", "gradients", "zero_gradients")
+        (layer, method): reason
+        for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm", "Conv2d", "MaxPool2d", "AvgPool2d")
+        for method, reason in {
+            "named_parameters": "the frameworks have their own",
+            "named_buffers": "the frameworks have their own",
+            "train": "the frameworks have their own",
+            "eval": "the frameworks have their own",
+            "state": "inside a model, parameters are reached through it",
+            "load_state": "inside a model, parameters are reached through it",
+            "gradients": "inside a model, parameters are reached through it",
+            "zero_gradients": "the frameworks have their own way",
+        }.items()
     },
     ("clip_gradients", ""): "values in MLX",
     **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},

@@ -30,6 +30,8 @@ def check_functional(f, operation=None):
     for name, message, call in cases.REFUSED:
         if name in mine:
             models.raises(ValueError, message, lambda call=call: call(f))
+    if operation in (None, "batch_norm"):
+        cases.check_running_statistics(f)
     cases.exact_values(f)
     cases.check_targets_of_another_dtype(f)
 
@@ -45,6 +47,7 @@ def check_optim(optim, _=None):
 def check_layers(layers, _=None):
     models.check_linear_layer(layers)
     models.check_shared_layer(layers)
+    models.check_norm_layers(layers)
     models.check_convolution_layers(layers)
     models.check_layer_refusals(layers)
 
@@ -87,6 +90,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_rows_of_features", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True (number 2)"): ADDS_ZERO,
@@ -127,7 +131,6 @@ EQUIVALENT = {
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
 BACK = "\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
-LINEAR = "f.linear(x, self.weight.data, self.bias.data)" + BACK
 CONVOLUTION = "c.conv2d(x, self.weight.data, self.bias.data, **self.geometry)" + BACK
 WEIGHT, BIAS = "            self.weight.grad += dweight\n", "            self.bias.grad += dbias\n"
 FAMOUS = [
@@ -208,7 +211,7 @@ FAMOUS = [
     ),
     *[
         ("dlcourse.numpy.layers", f"the last use overwrites a shared {name}'s gradient", call + old, call + new)
-        for call in (LINEAR, CONVOLUTION)
+        for call in (CONVOLUTION,)
         for name, old, new in [
             ("weight", WEIGHT + BIAS, WEIGHT.replace("+=", "[...] =") + BIAS),
             ("bias", WEIGHT + BIAS, WEIGHT + BIAS.replace("+=", "[...] =")),
@@ -244,6 +247,61 @@ FAMOUS = [
     ("dlcourse.geometry", "output size rounded up", "- span) // stride + 1", "- span + stride - 1) // stride + 1"),
     ("dlcourse.geometry", "one bias a kernel position", "* outputs + outputs", "* outputs + kernel * kernel"),
     ("dlcourse.geometry", "stride applied before its own layer", "        field += ", "        jump *= stride\n        field += "),
+    (
+        "dlcourse.numpy.layers",
+        "the last use overwrites a shared weight's gradient",
+        "            self.weight.grad += dweight\n            if self.bias:",
+        "            self.weight.grad[...] = dweight\n            if self.bias:",
+    ),
+    (
+        "dlcourse.numpy.layers",
+        "the last use overwrites a shared bias's gradient",
+        "                self.bias.grad += dbias",
+        "                self.bias.grad[...] = dbias",
+    ),
+    ("dlcourse.numpy.layers", "batch norm that never leaves training", "self.training, self.momentum", "True, self.momentum"),
+    (
+        "dlcourse.numpy.functional",
+        "running variance biased",
+        "(variance * (count / (count - 1)) - running_var)",
+        "(variance - running_var)",
+    ),
+    (
+        "dlcourse.numpy.functional",
+        "momentum the other way round",
+        "momentum * (mean - running_mean)",
+        "(1 - momentum) * (mean - running_mean)",
+    ),
+    (
+        "dlcourse.numpy.functional",
+        "batch norm's statistics taken as constants",
+        "        if training:\n            dx = centred",
+        "        if False:\n            dx = centred",
+    ),
+    ("dlcourse.numpy.functional", "batch norm without the path through the mean", "            dx -= dbias / count\n", ""),
+    (
+        "dlcourse.numpy.functional",
+        "layer norm without the path through the mean",
+        "        dx -= (dx @ share)[:, None]\n",
+        "",
+    ),
+    (
+        "dlcourse.numpy.functional",
+        "eps outside the root",
+        "scale = 1.0 / np.sqrt(variance + eps)",
+        "scale = 1.0 / (np.sqrt(variance) + eps)",
+    ),
+    ("dlcourse.numpy.functional", "GELU's cube without its 3", "dx *= 3.0 * GELU_CUBE", "dx *= GELU_CUBE"),
+    (
+        "dlcourse.numpy.mlp",
+        "the activation before the norm",
+        "            if self.norms:\n                z, norm_back = self.norms[i](z)\n                backs.append(norm_back)\n"
+        "            a, activation_back = activation(z)\n            h, dropout_back = f.dropout(a, self.config.dropout, rng)\n"
+        "            backs += [activation_back, dropout_back]\n",
+        "            a, activation_back = activation(z)\n            backs.append(activation_back)\n            if self.norms:\n"
+        "                a, norm_back = self.norms[i](a)\n                backs.append(norm_back)\n"
+        "            h, dropout_back = f.dropout(a, self.config.dropout, rng)\n            backs.append(dropout_back)\n",
+    ),
     ("dlcourse.numpy.mlp", "backward in the order of forward", "for back in reversed(backs):", "for back in backs:"),
     ("dlcourse.numpy.mlp", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),
     (
@@ -253,8 +311,13 @@ FAMOUS = [
         "            a, dropout_back = f.dropout(z, self.config.dropout, rng)\n            h, activation_back = activation(a)\n",
     ),
     ("dlcourse.numpy.mlp", "gradient of the input flat", "return dh.reshape(x.shape)", "return dh"),
-    ("dlcourse.initial", "gain 1 before a ReLU", "gain = 2.0 if", "gain = 1.0 if"),
-    ("dlcourse.initial", "gain 2 for the last layer", 'is_hidden and config.activation == "relu"', 'config.activation == "relu"'),
+    ("dlcourse.initial", "gain 1 before a ReLU", '{"relu": 2.0', '{"relu": 1.0'),
+    (
+        "dlcourse.initial",
+        "gain 2 for the last layer",
+        "GAINS.get(config.activation, 1.0) if is_hidden else 1.0",
+        "GAINS.get(config.activation, 1.0)",
+    ),
     ("dlcourse.initial", "variance by the outputs", "math.sqrt(gain / inputs)", "math.sqrt(gain / outputs)"),
     ("dlcourse.initial", "a standard deviation of gain / I", "math.sqrt(gain / inputs)", "gain / inputs"),
     ("dlcourse.initial", "weights (I, O)", "size=(outputs, inputs)", "size=(inputs, outputs)"),

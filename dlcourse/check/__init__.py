@@ -23,6 +23,7 @@ from dlcourse.check.mlp import (
     sigmoid,
     softmax,
 )
+from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
 from dlcourse.check.use import restore, use
 
 EXERCISES = {
@@ -43,6 +44,10 @@ EXERCISES = {
         conv1d_backward,
         conv2d_forward,
         max_pool_backward,
+        layer_norm,
+        layer_norm_backward,
+        batch_norm_predict,
+        dead_units,
     )
 }
 

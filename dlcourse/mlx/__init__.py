@@ -1,7 +1,7 @@
 """The MLX backend: what a good user of MLX would write, under the names of the course."""
 
 from dlcourse.mlx.device import devices, resolve_device
-from dlcourse.mlx.layers import AvgPool2d, Conv2d, Linear, MaxPool2d
+from dlcourse.mlx.layers import AvgPool2d, BatchNorm, Conv2d, LayerNorm, Linear, MaxPool2d, RMSNorm
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
@@ -12,10 +12,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "AvgPool2d",
+    "BatchNorm",
     "Conv2d",
+    "LayerNorm",
     "Learner",
     "Linear",
     "MaxPool2d",
+    "RMSNorm",
     "clip_gradients",
     "devices",
     "resolve_device",

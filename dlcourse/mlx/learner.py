@@ -6,7 +6,7 @@ import numpy as np
 
 from dlcourse.boundary import check_inputs, check_loss, check_targets
 from dlcourse.mlx.device import resolve_device
-from dlcourse.mlx.module import to_numpy
+from dlcourse.mlx.module import batch_statistics, to_numpy
 from dlcourse.mlx.optim import clip_gradients
 from dlcourse.state import check_learner_state, with_prefix, without_prefix
 
@@ -41,9 +41,9 @@ class Learner:
         return loss.item()
 
     def gradients(self, batch):
-        """(loss, {name: gradient}) without dropout and without an update."""
-        self.model.eval()
-        loss, gradients = self.loss_and_gradients(*self._arrays(batch))
+        """(loss, {name: gradient}) of a step without dropout; nothing changes, running statistics neither."""
+        with batch_statistics(self.model):
+            loss, gradients = self.loss_and_gradients(*self._arrays(batch))
         return loss.item(), to_numpy(gradients)
 
     def evaluate(self, batch):

@@ -1,11 +1,30 @@
 """The state dict of the course for any MLX module."""
 
+import contextlib
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
 from dlcourse.state import check_names
+
+
+@contextlib.contextmanager
+def batch_statistics(model):
+    """Inside: batch norm takes the statistics of the batch, and nothing is dropped. Afterwards the
+    running statistics and the mode are what they were."""
+    was_training = model.training
+    kept = model.parameters()
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, nn.BatchNorm):
+            module.train()
+    try:
+        yield
+    finally:
+        model.update(kept)
+        (model.train if was_training else model.eval)()
 
 
 class Module(nn.Module):
@@ -21,7 +40,7 @@ class Module(nn.Module):
         return to_numpy(self.parameters())
 
     def load_state(self, state):
-        """Copy the arrays of `state` into the parameters, which take their dtype.
+        """Copy the arrays of `state` into the parameters and buffers, which take their dtype.
 
         Raises ValueError that lists missing, unknown and mis-shaped names."""
         check_names({name: p.shape for name, p in tree_flatten(self.parameters())}, state)

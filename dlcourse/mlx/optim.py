@@ -33,7 +33,7 @@ class Optimizer:
         theirs = dict(tree_flatten(self.optimizer.state))
         state = {"step": np.array(self.steps)}
         for slot, mlx_slot in self.slots.items():
-            for name, _ in tree_flatten(self.model.parameters()):
+            for name, _ in tree_flatten(self.model.trainable_parameters()):
                 state[f"{slot}.{name}"] = np.array(theirs[f"{name}.{mlx_slot}"])
         return state
 
@@ -42,7 +42,7 @@ class Optimizer:
         self.steps = int(state["step"])
         loaded = {"step": mx.array(self.steps, mx.uint64)}
         for slot, mlx_slot in self.slots.items():
-            for name, _ in tree_flatten(self.model.parameters()):
+            for name, _ in tree_flatten(self.model.trainable_parameters()):
                 loaded[f"{name}.{mlx_slot}"] = mx.array(np.asarray(state[f"{slot}.{name}"]))
         old_state = self.optimizer.state
         self.optimizer.state = tree_map_with_path(
@@ -100,7 +100,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw).
 
-    Weight matrices shrink, biases keep their size. Loshchilov & Hutter 2019."""
+    Only weight matrices are shrunk, not biases or the weights of norms. Loshchilov & Hutter 2019."""
 
     def __init__(self, model, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
         check_optimizer(weight_decay=weight_decay)

@@ -1,7 +1,15 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
 from dlcourse.numpy.device import devices, resolve_device
-from dlcourse.numpy.layers import AvgPool2d, Conv2d, Linear, MaxPool2d
+from dlcourse.numpy.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    RMSNorm,
+)
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
@@ -12,10 +20,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "AvgPool2d",
+    "BatchNorm",
     "Conv2d",
+    "LayerNorm",
     "Learner",
     "Linear",
     "MaxPool2d",
+    "RMSNorm",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -2,7 +2,8 @@
 
 Every function returns `y, backward`. Images are (N, H, W, C), weights (O, KH, KW, C / groups): the
 channels, last, lie side by side in memory, so that a window is copied in long pieces and the sum over
-it is one matrix product. `padding` adds that many zeros on each of the four sides.
+it is one matrix product. `padding` adds that many zeros (`max_pool2d`:
+-infinity) on each of the four sides.
 Shapes: N images, H x W pixels, C channels, H' x W' outputs, O output channels, K = KH KW, G groups."""
 
 import math
@@ -22,7 +23,7 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
 
     x (N, H, W, C), weight (O, KH, KW, C / G), bias (O,) -> y (N, H', W', O)  (eq-output-size).
     With groups, outputs o of group g see the channels of group g alone. Computed as one matrix product
-    for each group, W times the windows of `im2col` as columns (eq-im2col)."""
+    for each group: the windows of `im2col` as rows, times W^T (eq-im2col)."""
     check_whole(stride=stride, padding=padding, dilation=dilation, groups=groups)
     _check_weight(weight, bias, len(weight))
     check_images(x, weight.shape[3] * groups)
@@ -117,7 +118,7 @@ def max_pool2d(x, size, stride=None, padding=0):
     padded = _pad(x, padding, -math.inf)
     places = list(_places((size, size), _pooled(x, size, stride, padding), stride, 1))
     y = padded[places[0][2]].copy()
-    for _, _, place in places:  # 3 times faster than reshape().max() and more
+    for _, _, place in places:  # reshape().max() takes 3 to 4 times as long
         np.maximum(y, padded[place], out=y)
 
     def backward(dy):
@@ -152,7 +153,7 @@ def avg_pool2d(x, size, stride=None, padding=0):
 
 
 def global_avg_pool(x):
-    """y_nc = mean of x_nabc over all a, b  (eq-global-avg-pool).  x (N, H, W, C) -> y (N, C)
+    """y_nc = mean of x_nqrc over all q, r  (eq-global-avg-pool).  x (N, H, W, C) -> y (N, C)
 
     Each pixel gets dy / (H W) back."""
     check_images(x)

@@ -7,6 +7,7 @@ import numpy as np
 from dlcourse.boundary import check_inputs, check_loss, check_targets
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.device import resolve_device
+from dlcourse.numpy.module import batch_statistics
 from dlcourse.numpy.optim import clip_gradients
 from dlcourse.state import check_learner_state, with_prefix, without_prefix
 
@@ -32,6 +33,7 @@ class Learner:
 
     def step(self, batch, lr):
         """Update the parameters once -> loss before the update."""
+        self.model.train()
         loss = self._gradients(batch, self.rng)
         if self.clip is not None:
             clip_gradients(self.model, self.clip)
@@ -39,18 +41,21 @@ class Learner:
         return loss
 
     def gradients(self, batch):
-        """(loss, {name: gradient}) without dropout and without an update."""
-        loss = self._gradients(batch, rng=None)
+        """(loss, {name: gradient}) of a step without dropout; nothing changes, running statistics neither."""
+        with batch_statistics(self.model):
+            loss = self._gradients(batch, rng=None)
         return loss, self.model.gradients()
 
     def evaluate(self, batch):
         """(loss, logits) without dropout, gradients or update."""
+        self.model.eval()
         logits, targets = self._forward(batch, rng=None)[0], self._targets(batch)
         return float(getattr(f, LOSSES[self.loss])(logits, targets)[0]), logits
 
     def predict(self, x):
         """Logits (B, O)."""
         check_inputs(x, self.model.config.inputs)
+        self.model.eval()
         return self.model(np.asarray(x, self.model.dtype))[0]
 
     def state(self):

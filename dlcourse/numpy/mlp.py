@@ -3,8 +3,10 @@
 from itertools import pairwise
 
 from dlcourse.numpy import functional as f
-from dlcourse.numpy.layers import Linear
+from dlcourse.numpy.layers import BatchNorm, LayerNorm, Linear, RMSNorm
 from dlcourse.numpy.module import Module
+
+NORMS = {"batch": BatchNorm, "layer": LayerNorm, "rms": RMSNorm}
 
 
 class MLP(Module):
@@ -12,21 +14,30 @@ class MLP(Module):
     (eq-mlp; gradients eq-backprop).
 
     x (B, ...) with the product of the trailing axes I = config.inputs -> logits (B, O).
+    Between a hidden layer and its activation stands the norm of the configuration, if any; a batch
+    norm makes that layer's bias useless, so it has none.
     Dropout acts after every hidden activation, and only when a generator `rng` is given."""
 
     def __init__(self, config):
         self.config = config
-        self.layers = [Linear(i, o) for i, o in pairwise(config.sizes)]
+        hidden_bias = config.norm != "batch"
+        self.layers = [Linear(i, o, hidden_bias) for i, o in pairwise(config.sizes[:-1])]
+        self.layers.append(Linear(*config.sizes[-2:]))
+        self.norms = [NORMS[config.norm](h) for h in config.hidden if config.norm != "none"]
 
     def __call__(self, x, rng=None):
         activation = getattr(f, self.config.activation)
         h = x.reshape(len(x), -1)  # (B, ...) -> (B, I)
         backs = []
-        for layer in self.layers[:-1]:
+        for i, layer in enumerate(self.layers[:-1]):
             z, linear_back = layer(h)
+            backs.append(linear_back)
+            if self.norms:
+                z, norm_back = self.norms[i](z)
+                backs.append(norm_back)
             a, activation_back = activation(z)
             h, dropout_back = f.dropout(a, self.config.dropout, rng)
-            backs += [linear_back, activation_back, dropout_back]
+            backs += [activation_back, dropout_back]
         logits, head_back = self.layers[-1](h)  # (B, O)
 
         def backward(dlogits):

@@ -1,8 +1,25 @@
 """Parameters, and modules that hold them."""
 
+import contextlib
+
 import numpy as np
 
 from dlcourse.state import check_names
+
+
+@contextlib.contextmanager
+def batch_statistics(model):
+    """Inside: batch norm takes the statistics of the batch, and nothing is dropped. Afterwards the
+    running statistics and the mode are what they were."""
+    was_training = model.training
+    kept = [(b, b.data.copy()) for _, b in model.named_buffers()]
+    model.train()  # dropout needs a generator besides
+    try:
+        yield
+    finally:
+        for b, data in kept:
+            b.data[...] = data
+        (model.train if was_training else model.eval)()
 
 
 class Parameter:
@@ -15,23 +32,41 @@ class Parameter:
         self.grad = np.zeros(shape, dtype)
 
 
-class Module:
-    """Holds parameters, modules and lists of modules as attributes.
+class Buffer:
+    """An array that belongs to the state but is not trained, such as a running mean."""
 
-    Their dotted names come from the attribute names."""
+    def __init__(self, data):
+        self.data = data
+
+
+class Module:
+    """Holds parameters, buffers, modules and lists of modules as attributes.
+
+    Their dotted names come from the attribute names. `training` says whether batch norm takes the
+    statistics of the batch."""
+
+    training = True
+
+    def train(self, mode=True):
+        """Training mode, for this module and all inside it -> self."""
+        self.training = mode
+        for value in vars(self).values():
+            for module in value if isinstance(value, list) else [value]:
+                if isinstance(module, Module):
+                    module.train(mode)
+        return self
+
+    def eval(self):
+        """Evaluation mode, for this module and all inside it -> self."""
+        return self.train(False)
 
     def named_parameters(self, prefix=""):
         """[(dotted name, Parameter)] in the order in which they were set."""
-        found = []
-        for name, value in vars(self).items():
-            if isinstance(value, Parameter):
-                found.append((prefix + name, value))
-            elif isinstance(value, Module):
-                found += value.named_parameters(f"{prefix}{name}.")
-            elif isinstance(value, list):
-                for i, item in enumerate(value):
-                    found += item.named_parameters(f"{prefix}{name}.{i}.")
-        return found
+        return self._named(Parameter, prefix)
+
+    def named_buffers(self, prefix=""):
+        """[(dotted name, Buffer)] in the order in which they were set."""
+        return self._named(Buffer, prefix)
 
     @property
     def dtype(self):
@@ -39,20 +74,22 @@ class Module:
 
     def state(self):
         """{name: copy of the array}."""
-        return {name: p.data.copy() for name, p in self.named_parameters()}
+        return {name: p.data.copy() for name, p in self._named((Parameter, Buffer))}
 
     def load_state(self, state):
-        """Copy the arrays of `state` into the parameters, which take their dtype.
+        """Copy the arrays of `state` into the parameters and buffers, which take their dtype.
 
         Raises ValueError that lists missing, unknown and mis-shaped names."""
-        parameters = dict(self.named_parameters())
-        check_names({name: p.data.shape for name, p in parameters.items()}, state)
-        for name, p in parameters.items():
+        held = dict(self._named((Parameter, Buffer)))
+        check_names({name: p.data.shape for name, p in held.items()}, state)
+        for name, p in held.items():
             array = np.asarray(state[name])
             if p.data.dtype == array.dtype:
                 p.data[...] = array  # in place: an optimizer may hold a view of it
             else:
-                p.data, p.grad = array.copy(), np.zeros_like(array)
+                p.data = array.copy()
+                if isinstance(p, Parameter):
+                    p.grad = np.zeros_like(array)
 
     def gradients(self):
         """{name: copy of the gradient}."""
@@ -61,3 +98,15 @@ class Module:
     def zero_gradients(self):
         for _, p in self.named_parameters():
             p.grad[...] = 0
+
+    def _named(self, kinds, prefix=""):
+        found = []
+        for name, value in vars(self).items():
+            if isinstance(value, kinds):
+                found.append((prefix + name, value))
+            elif isinstance(value, Module):
+                found += value._named(kinds, f"{prefix}{name}.")
+            elif isinstance(value, list):
+                for i, item in enumerate(value):
+                    found += item._named(kinds, f"{prefix}{name}.{i}.")
+        return found

@@ -137,7 +137,7 @@ class Adam(Optimizer):
 class AdamW(Adam):
     """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw).
 
-    Weight matrices shrink, biases keep their size. Loshchilov & Hutter 2019."""
+    Only weight matrices are shrunk, not biases or the weights of norms. Loshchilov & Hutter 2019."""
 
     def __init__(self, model, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
         check_optimizer(weight_decay=weight_decay)

@@ -1,7 +1,15 @@
 """The PyTorch backend: what a good user of PyTorch would write, under the names of the course."""
 
 from dlcourse.torch.device import devices, resolve_device
-from dlcourse.torch.layers import AvgPool2d, Conv2d, Linear, MaxPool2d
+from dlcourse.torch.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    RMSNorm,
+)
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
@@ -12,10 +20,13 @@ __all__ = [
     "Adam",
     "AdamW",
     "AvgPool2d",
+    "BatchNorm",
     "Conv2d",
+    "LayerNorm",
     "Learner",
     "Linear",
     "MaxPool2d",
+    "RMSNorm",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -1,15 +1,18 @@
 """Layers: PyTorch's own, under the course's names and signatures."""
 
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcourse.boundary import check_groups, check_images, check_pool, check_whole, check_window
 
 
 class Linear(nn.Linear):
-    """y = x W^T + b  (eq-linear).  x (..., I) -> y (..., O); weight (O, I), bias (O,)"""
+    """y = x W^T + b  (eq-linear).  x (..., I) -> y (..., O); weight (O, I), bias (O,)
 
-    def __init__(self, inputs, outputs):
-        super().__init__(inputs, outputs)
+    Before a batch norm the bias is left out, bias=False: the norm takes it away again."""
+
+    def __init__(self, inputs, outputs, bias=True):
+        super().__init__(inputs, outputs, bias)
 
 
 class Conv2d(nn.Conv2d):
@@ -60,3 +63,34 @@ class AvgPool2d(nn.AvgPool2d):
         check_images(x, first=True)
         check_window(x, self.size, self.pad, first=True)
         return super().forward(x)
+
+
+class LayerNorm(nn.LayerNorm):
+    """y = w x^ + b, x^ = x with mean 0 and variance 1 in each row  (eq-layer-norm).
+
+    x, y (..., C); weight, bias (C,)"""
+
+    def __init__(self, features, eps=1e-5):
+        super().__init__(features, eps)
+
+
+class RMSNorm(nn.RMSNorm):
+    """y = w x / sqrt(mean(x^2) + eps)  (eq-rms-norm).  x, y (..., C); weight (C,)"""
+
+    def __init__(self, features, eps=1e-6):
+        super().__init__(features, eps)
+
+
+class BatchNorm(_BatchNorm):
+    """y = w x^ + b, x^ = x with mean 0 and variance 1 in each feature  (eq-batch-norm).
+
+    Training takes mean and variance from the batch and updates the running ones
+    (eq-running-statistics), evaluation takes the running ones. x, y (B, C), or (B, C, H, W) in
+    PyTorch's layout; weight, bias, running_mean, running_var (C,)"""
+
+    def __init__(self, features, momentum=0.1, eps=1e-5):
+        super().__init__(features, eps, momentum)
+
+    def _check_input_dim(self, x):  # BatchNorm1d and BatchNorm2d are one layer here
+        if x.ndim not in (2, 4):
+            raise ValueError(f"x has shape {tuple(x.shape)}: pass (B, C) or images (B, C, H, W)")

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from dlcourse.boundary import check_inputs, check_loss, check_targets
 from dlcourse.state import check_learner_state, with_prefix, without_prefix
 from dlcourse.torch.device import resolve_device
+from dlcourse.torch.module import batch_statistics
 from dlcourse.torch.optim import clip_gradients
 
 LOSSES = {
@@ -41,9 +42,10 @@ class Learner:
         return loss
 
     def gradients(self, batch):
-        """(loss, {name: gradient}) without dropout and without an update."""
-        self.model.eval()
-        return self._gradients(batch), self.model.gradients()
+        """(loss, {name: gradient}) of a step without dropout; nothing changes, running statistics neither."""
+        with batch_statistics(self.model):
+            loss = self._gradients(batch)
+        return loss, self.model.gradients()
 
     def evaluate(self, batch):
         """(loss, logits) without dropout, gradients or update."""

@@ -1,10 +1,31 @@
 """The state dict of the course for any `nn.Module`."""
 
+import contextlib
+
 import numpy as np
 import torch
 from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from dlcourse.state import check_names, from_torch, to_torch
+
+
+@contextlib.contextmanager
+def batch_statistics(model):
+    """Inside: batch norm takes the statistics of the batch, and nothing is dropped. Afterwards the
+    running statistics and the mode are what they were."""
+    was_training = model.training
+    kept = [(b, b.clone()) for b in model.buffers()]
+    model.eval()
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            module.train()
+    try:
+        yield
+    finally:
+        for b, data in kept:
+            b.copy_(data)
+        (model.train if was_training else model.eval)()
 
 
 class Module(nn.Module):
@@ -16,15 +37,15 @@ class Module(nn.Module):
 
     def state(self):
         """{name: copy of the array}."""
-        return {name: from_torch(p.numpy(force=True).copy()) for name, p in self.named_parameters()}
+        return {name: from_torch(p.numpy(force=True).copy()) for name, p in self._held().items()}
 
     def load_state(self, state):
-        """Copy the arrays of `state` into the parameters, which take their dtype.
+        """Copy the arrays of `state` into the parameters and buffers, which take their dtype.
 
         Raises ValueError that lists missing, unknown and mis-shaped names."""
-        check_names({name: _course_shape(p.shape) for name, p in self.named_parameters()}, state)
+        check_names({name: _course_shape(p.shape) for name, p in self._held().items()}, state)
         with torch.no_grad():
-            for name, p in self.named_parameters():
+            for name, p in self._held().items():
                 p.data = torch.tensor(to_torch(np.asarray(state[name])), device=p.device)
 
     def gradients(self):
@@ -32,6 +53,12 @@ class Module(nn.Module):
         return {
             name: from_torch(p.grad.numpy(force=True).copy()) for name, p in self.named_parameters()
         }
+
+    def _held(self):
+        """Parameters and buffers by name. PyTorch's count of batches is none of the course's state:
+        only a momentum of None would need it."""
+        held = self.state_dict(keep_vars=True)
+        return {name: p for name, p in held.items() if not name.endswith("num_batches_tracked")}
 
 
 def _course_shape(shape):

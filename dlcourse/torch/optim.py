@@ -83,7 +83,7 @@ class Adam(Optimizer):
 class AdamW(Optimizer):
     """Adam, and w <- (1 - lr weight_decay) w before each step, apart from the gradient  (eq-adamw).
 
-    Weight matrices shrink, biases keep their size. Loshchilov & Hutter 2019."""
+    Only weight matrices are shrunk, not biases or the weights of norms. Loshchilov & Hutter 2019."""
 
     slots = Adam.slots
 

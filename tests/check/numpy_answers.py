@@ -103,3 +103,30 @@ def max_pool_backward(x, dy, size):
         entries = {(a * size + i, b * size + j): x[n, a * size + i, b * size + j, c] for i, j in np.ndindex(size, size)}
         dx[(n, *max(entries, key=entries.get), c)] = dy[n, a, b, c]
     return dx
+
+
+def layer_norm(x, weight, bias, eps):
+    s = np.sqrt(np.var(x, axis=-1) + eps)
+    return weight * ((x - np.mean(x, axis=-1)[..., None]) / s[..., None]) + bias
+
+
+def layer_norm_backward(x, weight, dy, eps):
+    dx, dweight, dbias = np.zeros_like(x), np.zeros_like(weight), np.zeros_like(weight)
+    for n, row in enumerate(x):  # the Jacobian of each row, entry by entry
+        s = np.sqrt(np.var(row) + eps)
+        x_hat = (row - np.mean(row)) / s
+        for i, k in np.ndindex(len(row), len(row)):
+            slope = ((i == k) - 1 / len(row) - x_hat[i] * x_hat[k] / len(row)) / s
+            dx[n, k] += dy[n, i] * weight[i] * slope
+        dweight += dy[n] * x_hat
+        dbias += dy[n]
+    return dx, dweight, dbias
+
+
+def batch_norm_predict(x, weight, bias, mean, variance, eps):
+    slope = weight / np.sqrt(variance + eps)  # a linear map
+    return x * slope + (bias - mean * slope)
+
+
+def dead_units(h):
+    return sum(all(value == 0 for value in unit) for unit in h.T)

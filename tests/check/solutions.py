@@ -77,6 +77,20 @@ def torch_solutions():
         torch.nn.functional.max_pool2d(x.permute(0, 3, 1, 2), size).backward(dy.permute(0, 3, 1, 2))
         return x.grad
 
+    def layer_norm(x, weight, bias, eps):
+        return torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps)
+
+    def layer_norm_backward(x, weight, dy, eps):
+        x, weight = x.clone().requires_grad_(), weight.clone().requires_grad_()
+        bias = torch.zeros_like(weight, requires_grad=True)
+        return torch.autograd.grad(torch.nn.functional.layer_norm(x, weight.shape, weight, bias, eps), (x, weight, bias), dy)
+
+    def batch_norm_predict(x, weight, bias, mean, variance, eps):
+        return torch.nn.functional.batch_norm(x, mean, variance, weight, bias, False, eps=eps)
+
+    def dead_units(h):
+        return int((~torch.any(h > 0, dim=0)).sum())
+
     return named(locals())
 
 
@@ -146,6 +160,21 @@ def mlx_solutions():
         spread = (first * dy[..., None]).reshape(n, height, width, channels, size, size).transpose(0, 1, 4, 2, 5, 3)
         spread = spread.reshape(n, height * size, width * size, channels)
         return mx.pad(spread, [(0, 0), (0, x.shape[1] - height * size), (0, x.shape[2] - width * size), (0, 0)])
+
+    def layer_norm(x, weight, bias, eps):
+        return mx.fast.layer_norm(x, weight, bias, eps)
+
+    def layer_norm_backward(x, weight, dy, eps):
+        def loss(x, weight, bias):
+            return (mx.fast.layer_norm(x, weight, bias, eps) * dy).sum()
+
+        return mx.grad(loss, argnums=(0, 1, 2))(x, weight, mx.zeros_like(weight))
+
+    def batch_norm_predict(x, weight, bias, mean, variance, eps):
+        return weight * (x - mean) * mx.rsqrt(variance + eps) + bias
+
+    def dead_units(h):
+        return (mx.max(h, axis=0) == 0).sum()
 
     return named(locals())
 

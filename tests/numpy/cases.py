@@ -53,6 +53,34 @@ def draw_linear(rng, lead, width):
     return (rng.normal(size=(*lead, width)), rng.normal(size=(outputs, width)), rng.normal(size=outputs)), ()
 
 
+def ramp(rng, shape, axis):
+    """Numbers that are apart along an axis: near a variance of zero a difference quotient is too coarse."""
+    return rng.permuted(np.broadcast_to(np.moveaxis(np.arange(shape[axis], dtype=float)[:, None], 0, axis), shape), axis=axis)
+
+
+def draw_layer_norm(rng, lead, width):
+    width = max(width, 2)  # of one feature the bias is left, and a gradient of zero
+    shape = (math.prod(lead), width)
+    x = ramp(rng, shape, 1) + 0.3 * rng.random(size=shape)
+    return (x.reshape(*lead, width), rng.normal(size=width), rng.normal(size=width)), ()
+
+
+def draw_rms_norm(rng, lead, width):
+    width = max(width, 2)  # of one feature only the sign is left, and a gradient of the size of eps
+    return (away_from_zero(rng.normal(size=(*lead, width)), 0.5), rng.normal(size=width)), ()
+
+
+def draw_batch_norm(training):
+    def draw(rng, lead, width):
+        lead = lead if math.prod(lead) > 1 else (2,)
+        shape = (math.prod(lead), width)
+        x = ramp(rng, shape, 0) + 0.3 * rng.random(size=shape)
+        arguments = x.reshape(*lead, width), rng.normal(size=width), rng.normal(size=width)
+        return arguments, (rng.normal(size=width), 0.1 + rng.random(width), training)
+
+    return draw
+
+
 def draw_dropout(p, with_rng=True):
     return lambda rng, lead, width: ((rng.normal(size=(*lead, width)),), (p, int(rng.integers(1 << 30)) if with_rng else None))
 
@@ -125,6 +153,35 @@ def slow_log_softmax(arguments, _):
     return np.reshape(rows, arguments[0].shape)
 
 
+def slow_normalised(values, eps, mean=None, variance=None):
+    if mean is None:
+        mean = math.fsum(values) / len(values)
+        variance = math.fsum((v - mean) ** 2 for v in values) / len(values)
+    return [(v - mean) / math.sqrt(variance + eps) for v in values]
+
+
+def slow_gelu(v):
+    return v / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
+
+
+def slow_layer_norm(arguments, _):
+    x, weight, bias = arguments
+    return np.reshape([slow_normalised(row, 1e-5) for row in rows_of(x)], x.shape) * weight + bias
+
+
+def slow_rms_norm(arguments, _):
+    x, weight = arguments
+    rows = [[v / math.sqrt(math.fsum(u * u for u in row) / len(row) + 1e-6) for v in row] for row in rows_of(x)]
+    return np.reshape(rows, x.shape) * weight
+
+
+def slow_batch_norm(arguments, constants):
+    (x, weight, bias), (mean, variance, training) = arguments, constants
+    statistics = [(None, None)] * len(weight) if training else list(zip(mean, variance, strict=True))
+    columns = [slow_normalised(column, 1e-5, *found) for column, found in zip(rows_of(x).T, statistics, strict=True)]
+    return np.reshape(np.transpose(columns), x.shape) * weight + bias
+
+
 def slow_mse(arguments, constants):
     pairs = list(zip(arguments[0].reshape(-1), constants[0].reshape(-1), strict=True))
     return math.fsum((y - t) ** 2 for y, t in pairs) / len(pairs)
@@ -158,6 +215,13 @@ def torch_dropout(torch, tensors, constants):
     return tensors[0] * torch.from_numpy(slow_dropout((np.ones(tuple(tensors[0].shape)),), (p, seed)))
 
 
+def torch_batch_norm(torch, tensors, constants):
+    x, weight, bias = tensors
+    mean, variance = (torch.from_numpy(array.copy()) for array in constants[:2])
+    y = torch.nn.functional.batch_norm(x.reshape(-1, x.shape[-1]), mean, variance, weight, bias, constants[2])
+    return y.reshape(x.shape)
+
+
 def torch_cross_entropy(torch, tensors, constants):
     labels, smoothing, ignore_index = constants
     z, labels = tensors[0].reshape(-1, tensors[0].shape[-1]), torch.from_numpy(np.reshape(labels, -1))
@@ -175,6 +239,11 @@ def with_targets(name):
 def call_dropout(f, arguments, constants):
     p, seed = constants
     return f.dropout(*arguments, p, None if seed is None else np.random.default_rng(seed))
+
+
+def call_batch_norm(f, arguments, constants):
+    mean, variance, training = constants
+    return f.batch_norm(*arguments, mean.copy(), variance.copy(), training)  # training writes into the running ones
 
 
 CASES = [
@@ -197,6 +266,34 @@ CASES = [
         lambda torch, t, c: torch.sigmoid(*t),
     ),
     Case("tanh", "", draw_array, one_array("tanh"), elementwise(math.tanh), lambda torch, t, c: torch.tanh(*t)),
+    Case(
+        "gelu",
+        "",
+        draw_array,
+        one_array("gelu"),
+        elementwise(slow_gelu),
+        lambda torch, t, c: torch.nn.functional.gelu(*t, approximate="tanh"),
+    ),
+    Case(
+        "layer_norm",
+        "",
+        draw_layer_norm,
+        one_array("layer_norm"),
+        slow_layer_norm,
+        lambda torch, t, c: torch.nn.functional.layer_norm(t[0], t[1].shape, *t[1:]),
+    ),
+    Case(
+        "rms_norm",
+        "",
+        draw_rms_norm,
+        one_array("rms_norm"),
+        slow_rms_norm,
+        lambda torch, t, c: torch.nn.functional.rms_norm(t[0], t[1].shape, t[1], eps=1e-6),
+    ),
+    *(
+        Case("batch_norm", variant, draw_batch_norm(training), call_batch_norm, slow_batch_norm, torch_batch_norm)
+        for variant, training in [("training", True), ("evaluation", False)]
+    ),
     *(
         Case("softmax", variant, draw, one_array("softmax"), slow_softmax, lambda torch, t, c: torch.softmax(*t, dim=-1))
         for variant, draw in [("", draw_array), ("ties", draw_ties)]
@@ -286,6 +383,10 @@ EXTREME_CALLS = {
     "relu": lambda f, x: f.relu(x),
     "sigmoid": lambda f, x: f.sigmoid(x),
     "tanh": lambda f, x: f.tanh(x),
+    "gelu": lambda f, x: f.gelu(x),
+    "layer_norm": lambda f, x: f.layer_norm(x, x[0], x[4]),
+    "rms_norm": lambda f, x: f.rms_norm(x, x[0]),
+    "batch_norm": lambda f, x: f.batch_norm(x, x[0], x[4], np.zeros(3, x.dtype), np.ones(3, x.dtype), True),
     "softmax": lambda f, x: f.softmax(x),
     "log_softmax": lambda f, x: f.log_softmax(x),
     "mse_loss": lambda f, x: f.mse_loss(x, -x),
@@ -322,6 +423,27 @@ def check_targets_of_another_dtype(f):
             assert loss == expected
 
 
+def check_running_statistics(f):
+    """Training moves the running statistics in place, with the unbiased variance; evaluation leaves them alone. Images count every pixel."""
+    rng = np.random.default_rng(10)
+    for dtype, tolerance in ((np.float64, 1e-13), (np.float32, 1e-5)):
+        x = (3 + 2 * rng.normal(size=(4, 3, 2, 5))).astype(dtype)
+        weight, bias = np.ones(5, dtype), np.zeros(5, dtype)
+        for options, momentum in (({}, 0.1), ({"momentum": 0.3}, 0.3)):
+            mean, variance = rng.normal(size=5).astype(dtype), rng.random(5).astype(dtype)
+            before = mean.copy(), variance.copy()
+            f.batch_norm(x, weight, bias, mean, variance, False, **options)
+            assert np.array_equal(mean, before[0]) and np.array_equal(variance, before[1]), "evaluation moved the running statistics"
+            f.batch_norm(x, weight, bias, mean, variance, True, **options)
+            assert mean.dtype == variance.dtype == dtype
+            for c in range(5):
+                values = [float(v) for v in x[..., c].reshape(-1)]
+                centre = math.fsum(values) / 24
+                unbiased = math.fsum((v - centre) ** 2 for v in values) / 23
+                assert_close("running mean", mean[c], (1 - momentum) * float(before[0][c]) + momentum * centre, tolerance)
+                assert_close("running variance", variance[c], (1 - momentum) * float(before[1][c]) + momentum * unbiased, tolerance)
+
+
 def exact_values(f):
     """Values that a formula fixes exactly: at the kink of ReLU, at the ends of the sigmoid, for uniform logits."""
     y, backward = f.relu(np.array([-1.0, 0.0, 2.0]))
@@ -346,6 +468,18 @@ def exact_values(f):
 
 
 REFUSED = [
+    ("layer_norm", "build the layer with features=3", lambda f: f.layer_norm(np.zeros((2, 3)), np.ones(4), np.ones(4))),
+    ("rms_norm", "rms_norm: x ends in 3 features", lambda f: f.rms_norm(np.zeros((2, 3)), np.ones(4))),
+    (
+        "batch_norm",
+        "batch_norm: x ends in 3",
+        lambda f: f.batch_norm(np.zeros((2, 3)), np.ones(4), np.ones(4), np.ones(4), np.ones(4), True),
+    ),
+    (
+        "batch_norm",
+        "in training got 1 value for each feature",
+        lambda f: f.batch_norm(np.zeros((1, 3)), np.ones(3), np.ones(3), np.ones(3), np.ones(3), True),
+    ),
     ("linear", "pass x with I = 4", lambda f: f.linear(np.zeros((2, 3)), np.zeros((5, 4)), np.zeros(5))),
     ("dropout", "dropout probability is 1.0", lambda f: f.dropout(np.zeros(2), 1.0, np.random.default_rng(0))),
     ("dropout", "dropout probability is -0.1", lambda f: f.dropout(np.zeros(2), -0.1, None)),

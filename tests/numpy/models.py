@@ -8,9 +8,10 @@ import numpy as np
 
 from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
-from dlcourse.numpy import MLP, convolution
+from dlcourse.numpy import MLP, convolution, functional
 from dlcourse.numpy.module import Module
 from tests.gradients import assert_close, check_gradient, relative
+from tests.numpy import cases
 
 
 def raises(kind, message, call):
@@ -128,6 +129,55 @@ def check_linear_layer(layers):
     assert not layer.gradients()["weight"].any() and not layer.gradients()["bias"].any()
 
 
+NORM_LAYERS = {  # layer: its initial state in order, and the operation with the arrays in its order
+    "LayerNorm": ({"weight": 1, "bias": 0}, "layer_norm"),
+    "RMSNorm": ({"weight": 1}, "rms_norm"),
+    "BatchNorm": ({"weight": 1, "bias": 0, "running_mean": 0, "running_var": 1}, "batch_norm"),
+}
+
+
+def check_norm_layers(layers):
+    """A norm starts as its bare normalisation, calls its operation with its own arrays and eps, and adds up its gradients."""
+    rng = np.random.default_rng(11)
+    x, dy = rng.normal(size=(6, 3)), rng.normal(size=(6, 3))
+    for kind, (initial, name) in NORM_LAYERS.items():
+        layer = getattr(layers, kind)(3)
+        assert {key: array.tolist() for key, array in layer.state().items()} == {key: [value] * 3 for key, value in initial.items()}
+        assert list(layer.state()) == list(initial) and {array.dtype for array in layer.state().values()} == {np.dtype(np.float32)}
+        assert [key for key, _ in layer.named_parameters()] == [key for key in initial if not key.startswith("running")]
+        for training in (True, False):
+            for options in ({}, {"eps": 0.3}, {"momentum": 0.4, "eps": 0.2}):
+                if "momentum" in options and kind != "BatchNorm":
+                    continue
+                layer = getattr(layers, kind)(3, **options)
+                state = {key: 0.5 + rng.random(3) for key in initial}
+                layer.load_state(state)
+                arrays = [array.copy() for array in state.values()]
+                assert layer.train(training) is layer
+                y, backward = layer(x)
+                mode = (training,) if kind == "BatchNorm" else ()
+                expected, expected_back = getattr(functional, name)(x, *arrays, *mode, **options)
+                assert np.array_equal(y, expected), kind
+                dx, *gradients = expected_back(dy)
+                assert np.array_equal(backward(dy), dx), kind
+                backward(dy)
+                for (key, p), gradient in zip(layer.named_parameters(), gradients, strict=True):
+                    assert_close(f"{kind}.{key}", p.grad, 2 * gradient, 1e-14)
+                assert all(np.array_equal(array, now) for array, now in zip(arrays, layer.state().values(), strict=True)), kind
+    plain = layers.Linear(3, 2, bias=False)
+    weight = rng.normal(size=(2, 3))
+    plain.load_state({"weight": weight})
+    y, backward = plain(x)
+    assert_close("y without bias", y, x @ weight.T, 1e-14)
+    assert y.dtype == np.float64 and [key for key, _ in plain.named_parameters()] == ["weight"]
+    backward(dy[:, :2])
+    assert_close("dweight without bias", plain.gradients()["weight"], dy[:, :2].T @ x, 1e-14)
+    assert plain(x.astype(np.float32))[0].dtype == np.float64
+
+
+NORM_OF = {"batch": "BatchNorm", "layer": "LayerNorm", "rms": "RMSNorm"}
+
+
 class Twice(Module):
     """y = layer(layer(x)): one layer, two contributions to its gradient."""
 
@@ -140,15 +190,15 @@ class Twice(Module):
         return y, lambda dy: first_back(second_back(dy))
 
 
-def parameter_gradients(model, run, names):
-    """A function of the named parameters, with its backward, from a model and `run(model) -> (y, backward)`."""
+def parameter_gradients(model, run, names, state=None):
+    """A function of the named parameters, with its backward, from a model and `run(model) -> (y, backward)`; all else comes from `state`."""
 
     def function(*arrays):
-        model.load_state(dict(zip(names, arrays, strict=True)))
+        model.load_state((state or {}) | dict(zip(names, arrays, strict=True)))
         y, backward = run(model)
 
         def gradients(dy):
-            model.load_state(dict(zip(names, arrays, strict=True)))
+            model.load_state((state or {}) | dict(zip(names, arrays, strict=True)))
             model.zero_gradients()
             backward(dy)
             return tuple(model.gradients()[name] for name in names)
@@ -167,17 +217,23 @@ def check_shared_layer(layers):
 
 
 def slow_mlp(state, config, x):
-    """The forward pass with one number at a time."""
-    activation = {"relu": lambda z: max(z, 0.0), "sigmoid": lambda z: 1 / (1 + math.exp(-z)), "tanh": math.tanh}[config.activation]
-    logits = []
-    for row in x.reshape(len(x), -1):
-        h = [float(value) for value in row]
-        for i in range(len(config.hidden) + 1):
-            weight, bias = state[f"layers.{i}.weight"], state[f"layers.{i}.bias"]
-            h = [sum(float(w) * value for w, value in zip(line, h, strict=True)) + float(b) for line, b in zip(weight, bias, strict=True)]
-            h = h if i == len(config.hidden) else [activation(z) for z in h]
-        logits.append(h)
-    return np.array(logits)
+    """The forward pass of training with one number at a time, without dropout."""
+    activations = {"relu": lambda z: max(z, 0.0), "sigmoid": lambda z: 1 / (1 + math.exp(-z)), "tanh": math.tanh, "gelu": cases.slow_gelu}
+    norms = {"layer": cases.slow_layer_norm, "rms": cases.slow_rms_norm, "batch": lambda a, _: cases.slow_batch_norm(a, (None, None, True))}
+    rows = [[float(value) for value in row] for row in x.reshape(len(x), -1)]
+    for i in range(len(config.hidden) + 1):
+        weight = state[f"layers.{i}.weight"]
+        bias = state.get(f"layers.{i}.bias", [0.0] * len(weight))
+        rows = [
+            [sum(float(w) * value for w, value in zip(line, h, strict=True)) + float(b) for line, b in zip(weight, bias, strict=True)]
+            for h in rows
+        ]
+        if i < len(config.hidden):
+            if config.norm != "none":
+                own = [state[f"norms.{i}.{name}"] for name in ("weight", "bias") if f"norms.{i}.{name}" in state]
+                rows = norms[config.norm]((np.array(rows), *own), ())
+            rows = [[activations[config.activation](float(z)) for z in row] for row in rows]
+    return np.array(rows)
 
 
 def check_mlp(mlp):
@@ -188,6 +244,11 @@ def check_mlp(mlp):
         (MLPConfig(6, (5,), 3, "sigmoid"), (1, 6)),
         (MLPConfig(6, (5, 4), 2, "relu"), (3, 6)),
         (MLPConfig(6, (), 1), (3, 6)),
+        (MLPConfig(6, (5, 4), 2, "gelu"), (3, 6)),
+        (MLPConfig(6, (5, 4), 2, "tanh", norm="layer"), (4, 6)),
+        (MLPConfig(6, (5, 4), 2, "tanh", norm="rms"), (4, 6)),
+        (MLPConfig(6, (5, 4), 2, "tanh", norm="batch"), (8, 6)),
+        (MLPConfig(6, (), 2, norm="batch"), (3, 6)),
     ]:
         rng = np.random.default_rng(3)
         model = mlp.MLP(config)
@@ -196,7 +257,9 @@ def check_mlp(mlp):
         x = rng.normal(size=shape)
         assert_close("logits", model(x)[0], slow_mlp(state, config, x), 1e-12)
         worst = max(worst, check_gradient(lambda x, model=model: model(x), (x,), rng))
-        worst = max(worst, check_gradient(parameter_gradients(model, lambda m, x=x: m(x), list(state)), tuple(state.values()), rng))
+        names = [name for name, _ in model.named_parameters()]  # running statistics are no parameters
+        run = parameter_gradients(model, lambda m, x=x: m(x), names, state)
+        worst = max(worst, check_gradient(run, tuple(state[name] for name in names), rng))
     return worst
 
 
@@ -371,16 +434,39 @@ def check_defaults(optim):
 # ---------------------------------------------------------------- initial states
 
 
+# 1 / E[(z Phi(z))^2] by the trapezium rule, of which nothing is left to see at this width
+Z = np.linspace(-12, 12, 2401)
+GELU_GAIN = 1 / sum(0.01 * math.exp(-z * z / 2) / math.sqrt(2 * math.pi) * (z * (1 + math.erf(z / math.sqrt(2))) / 2) ** 2 for z in Z)
+
+
 def check_initial(initial):
+    assert_close("gain of GELU", initial.GAINS["gelu"], GELU_GAIN, 1e-12)
+    for norm, expected in {"none": {}, **{kind: NORM_LAYERS[name][0] for kind, name in NORM_OF.items()}}.items():
+        for dtype in (np.float32, np.float64):
+            config = MLPConfig(5, (4, 3), 2, norm=norm)
+            state = initial.initial_state(config, 0, dtype)
+            biased = [i for i in range(3) if norm != "batch" or i == 2]  # no bias before a batch norm
+            names = [f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias") if part == "weight" or i in biased]
+            names += [f"norms.{i}.{part}" for i in range(2) for part in expected]
+            assert list(state) == names and {array.dtype for array in state.values()} == {np.dtype(dtype)}
+            for i, width in enumerate((4, 3)):
+                for part, value in expected.items():
+                    assert state[f"norms.{i}.{part}"].tolist() == [value] * width
+            plain = initial.initial_state(MLPConfig(5, (4, 3), 2), 0, dtype)
+            assert all(np.array_equal(state[name], plain[name]) for name in names if name.startswith("layers"))
+            doubled = initial.scaled(state, 3.0)
+            for name, array in state.items():
+                assert np.array_equal(doubled[name], 3 * array if array.ndim == 2 else array) and doubled[name] is not array
+                assert doubled[name].dtype == dtype
     config = MLPConfig(2000, (300, 200), 100, "relu")
     state = initial.initial_state(config, 0)
     assert list(state) == [f"layers.{i}.{part}" for i in range(3) for part in ("weight", "bias")]
     assert [array.shape for array in state.values()] == [(300, 2000), (300,), (200, 300), (200,), (100, 200), (100,)]
     assert {array.dtype for array in state.values()} == {np.dtype(np.float32)}
-    for activation in ("relu", "tanh", "sigmoid"):
+    for activation in ("relu", "gelu", "tanh", "sigmoid"):
         weights = initial.initial_state(MLPConfig(2000, (300, 200), 100, activation), 0, np.float64)
         for i, inputs in enumerate((2000, 300, 200)):
-            gain = 2.0 if activation == "relu" and i < 2 else 1.0
+            gain = {"relu": 2.0, "gelu": GELU_GAIN}.get(activation, 1.0) if i < 2 else 1.0
             weight = weights[f"layers.{i}.weight"]
             # the variance of n normal draws is known to sqrt(2 / n): 5 standard deviations
             assert abs(weight.var() * inputs / gain - 1) < 5 * math.sqrt(2 / weight.size), f"layer {i} after {activation}"

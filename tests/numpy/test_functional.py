@@ -88,6 +88,22 @@ def test_labels_of_any_integer_dtype(dtype, rng):
     assert backward().shape == z.shape
 
 
+def test_running_statistics():
+    cases.check_running_statistics(f)
+
+
+def test_running_statistics_equal_pytorch(rng):
+    torch = need("torch", extra="torch")
+    ours, theirs = [rng.normal(size=4), 1 + rng.random(4)], []
+    theirs = [torch.from_numpy(array.copy()) for array in ours]
+    for _ in range(5):
+        x = rng.normal(size=(6, 2, 3, 4))
+        f.batch_norm(x, np.ones(4), np.zeros(4), *ours, True)
+        torch.nn.functional.batch_norm(torch.from_numpy(x.transpose(0, 3, 1, 2).copy()), *theirs, training=True)
+    for name, array, tensor in zip(("mean", "variance"), ours, theirs, strict=True):
+        assert_close(f"running {name}", array, tensor.numpy(), 1e-10)
+
+
 def test_targets_of_another_dtype():
     cases.check_targets_of_another_dtype(f)
 

@@ -5,7 +5,7 @@ import pytest
 
 from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
-from dlcourse.numpy import MLP, layers, mlp
+from dlcourse.numpy import MLP, layers, mlp, module
 from dlcourse.numpy.module import Module, Parameter
 from tests.numpy import models
 
@@ -66,6 +66,31 @@ def test_the_model_takes_the_dtype_of_the_state(dtype, rng):
 
 def test_linear():
     models.check_linear_layer(layers)
+
+
+def test_norm_layers():
+    models.check_norm_layers(layers)
+
+
+def test_training_mode_reaches_every_module():
+    model = Nested()
+    inside = [model, model.head, *model.blocks, *model.blocks[1].layers]
+    assert all(module.training for module in inside)
+    assert model.eval() is model and not any(module.training for module in inside)
+    assert model.train() is model and all(module.training for module in inside)
+    assert not model.train(False).blocks[1].layers[0].training
+
+
+def test_batch_statistics_leave_no_trace(rng):
+    config = MLPConfig(4, (3,), 2, norm="batch")
+    model = MLP(config)
+    model.load_state(initial_state(config, 0, np.float64))
+    before = model.state()
+    with module.batch_statistics(model.eval()):
+        model(rng.normal(size=(5, 4)))
+        assert not np.array_equal(model.state()["norms.0.running_mean"], before["norms.0.running_mean"])
+    assert all(np.array_equal(before[name], array) for name, array in model.state().items())
+    assert [name for name, _ in model.named_buffers()] == ["norms.0.running_mean", "norms.0.running_var"]
 
 
 def test_a_shared_layer_adds_both_contributions():

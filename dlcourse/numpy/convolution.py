@@ -35,6 +35,7 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     matrix = weight.reshape(groups, len(weight) // groups, weight[0].size)  # (G, O/G, K C/G)
 
     def backward(dy):
+        _check_gradient(dy, y.shape)
         dy_rows = dy.reshape(rows.shape[1], groups, matrix.shape[1])
         dy_rows = dy_rows.transpose(1, 0, 2)  # (G, N H' W', O/G)
         dweight = (dy_rows.transpose(0, 2, 1) @ rows).reshape(weight.shape)
@@ -75,6 +76,7 @@ def conv_transpose2d(x, weight, bias, stride=1, padding=0, output_padding=0, dil
     x_rows = x.reshape(len(x) * places[0] * places[1], groups, matrix.shape[1]).transpose(1, 0, 2)
 
     def backward(dy):
+        _check_gradient(dy, shape)
         rows = _gather(dy, kernel, stride, padding, dilation, groups)
         rows = rows.reshape(groups, x_rows.shape[1], matrix.shape[2])  # (G, N H W, K C/G)
         dx = (rows @ matrix.transpose(0, 2, 1)).transpose(1, 0, 2)  # (N H W, G, O/G)
@@ -179,10 +181,20 @@ def _check_weight(weight, bias, outputs):
         )
 
 
+def _check_gradient(dy, shape):
+    """A gradient in another layout would be reshaped without any error."""
+    if dy.shape != shape:
+        raise ValueError(
+            f"dy has shape {dy.shape}, but y has {shape}: a gradient has the shape of y"
+        )
+
+
 def _check_pool(x, size, stride, padding):
     """The stride, `size` where it is None."""
     check_pool(size, stride, padding)
     check_images(x)
+    if x.dtype.kind != "f":
+        raise ValueError(f"x holds {x.dtype}, but pooling takes real numbers: pass x.astype(float)")
     return size if stride is None else stride
 
 

@@ -261,6 +261,16 @@ def image(*shape):
 
 W, B = image(6, 3, 3, 4), np.zeros(6)
 REFUSED = [
+    ("x holds int64, but pooling takes real numbers", lambda c: c.max_pool2d(np.arange(16).reshape(1, 4, 4, 1), 2)),
+    ("x holds int64, but pooling takes real numbers", lambda c: c.avg_pool2d(np.arange(16).reshape(1, 4, 4, 1), 2)),
+    (
+        "dy has shape (2, 6, 6, 6), but y has (2, 6, 7, 6): a gradient has the shape of y",
+        lambda c: c.conv2d(image(2, 8, 9, 4), W, B)[1](image(2, 6, 6, 6)),
+    ),
+    (
+        "dy has shape (2, 4, 7, 6), but y has (2, 6, 7, 4): a gradient has the shape of y",
+        lambda c: c.conv_transpose2d(image(2, 4, 5, 6), W, np.zeros(4))[1](image(2, 4, 7, 6)),
+    ),
     ("single image needs x[None]", lambda c: c.conv2d(image(8, 8, 4), W, B)),
     ("images are (N, H, W, C)", lambda c: c.max_pool2d(image(8, 8), 2)),
     ("images are (N, H, W, C)", lambda c: c.avg_pool2d(image(8, 8), 2)),

@@ -9,18 +9,25 @@ from dlcourse.geometry import output_size
 LOSSES = ("cross_entropy", "binary_cross_entropy", "mse")
 
 
-def check_inputs(x, width):
-    """Raise ValueError unless x (B, ...) holds at least one example of `width` numbers."""
-    if np.ndim(x) < 2:
+def check_inputs(x, inputs):
+    """Raise ValueError unless x holds at least one example of what a model takes: (B, ...) of `inputs` numbers each,
+    or images (B, H, W, C) where `inputs` is (H, W, C)."""
+    if isinstance(inputs, tuple):
+        check_images(x, inputs[2])
+        if len(x) and x.shape[1:] != inputs:
+            raise ValueError(
+                f"images are {x.shape[1]} x {x.shape[2]} but the model takes {inputs[0]} x {inputs[1]}: build it with inputs={x.shape[1:]}, or pass the data it was built for"
+            )
+    elif np.ndim(x) < 2:
         raise ValueError(
             f"x has shape {np.shape(x)}: the first axis is the batch, so a single example needs x[None]"
         )
     if len(x) == 0:
         raise ValueError(f"the batch is empty (x has shape {x.shape}): pass at least one example")
     given = math.prod(x.shape[1:])
-    if given != width:
+    if not isinstance(inputs, tuple) and given != inputs:
         raise ValueError(
-            f"an example has {given} numbers but the model takes {width}: build it with inputs={given}, or pass the data it was built for"
+            f"an example has {given} numbers but the model takes {inputs}: build it with inputs={given}, or pass the data it was built for"
         )
 
 

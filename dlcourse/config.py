@@ -1,10 +1,14 @@
 """Configurations: frozen, validated once, passed whole."""
 
+import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 
+from dlcourse.geometry import output_size
+
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
 NORMS = ("none", "batch", "layer", "rms")
+POOLS = ("max", "avg")
 
 
 @dataclass(frozen=True)
@@ -26,34 +30,175 @@ class MLPConfig:
             raise ValueError(
                 f"hidden={self.hidden!r} is not a tuple: write one entry a hidden layer, hidden=({self.hidden},)"
             )
-        for name, size in [
-            ("inputs", self.inputs),
-            *(("hidden", h) for h in self.hidden),
-            ("outputs", self.outputs),
-        ]:
-            if isinstance(size, bool) or not isinstance(size, Integral) or size < 1:
-                raise ValueError(
-                    f"{name} holds {size!r}: layer sizes are whole numbers of at least 1"
-                )
-        if self.activation not in ACTIVATIONS:
-            raise ValueError(
-                f"unknown activation {self.activation!r}: choose one of {', '.join(ACTIVATIONS)}"
-            )
-        if self.norm not in NORMS:
-            raise ValueError(f"unknown norm {self.norm!r}: choose one of {', '.join(NORMS)}")
-        if not isinstance(self.dropout, Real) or not 0.0 <= self.dropout < 1.0:
-            raise ValueError(
-                f"dropout={self.dropout!r}: it is a probability, at least 0 and below 1"
-            )
-        # NumPy's integers become Python's, which JSON can write
-        for name, value in [
-            ("inputs", int(self.inputs)),
-            ("hidden", tuple(map(int, self.hidden))),
-            ("outputs", int(self.outputs)),
-        ]:
-            object.__setattr__(self, name, value)
+        _check_whole("layer sizes", inputs=self.inputs, hidden=self.hidden, outputs=self.outputs)
+        _check_choice("activation", self.activation, ACTIVATIONS)
+        _check_choice("norm", self.norm, NORMS)
+        _check_dropout(self.dropout)
+        _set(self, inputs=self.inputs, hidden=self.hidden, outputs=self.outputs)
 
     @property
     def sizes(self):
         """(inputs, *hidden, outputs): neighbours are the (I, O) of one layer."""
         return (self.inputs, *self.hidden, self.outputs)
+
+
+@dataclass(frozen=True)
+class CNNConfig:
+    """Convolutions, each followed by the activation and a 2 x 2 pooling, then a multilayer perceptron on what is left  (eq-cnn).
+
+    The default has the layers of LeNet-5 (LeCun et al. 1998), with ReLU and max-pooling in the place of tanh and averages.
+    Raises ValueError for sizes that are not whole numbers, for an image that the layers shrink to nothing, and as MLPConfig does."""
+
+    inputs: tuple[int, int, int] = (28, 28, 1)  # height, width, channels of one image
+    channels: tuple[int, ...] = (6, 16)  # output channels of each convolution, first to last
+    kernel: int = 5  # the side of every kernel
+    padding: int | tuple[int, ...] = (2, 0)  # of each convolution; one number stands for all
+    pool: str = "max"  # behind every convolution: max or avg, 2 x 2
+    hidden: tuple[int, ...] = (120, 84)  # units of the hidden layers that follow
+    outputs: int = 10  # classes, or 1 for a binary decision
+    activation: str = (
+        "relu"  # after every convolution and hidden layer: relu, sigmoid, tanh or gelu
+    )
+    dropout: float = 0.0  # probability with which training drops a hidden unit
+
+    def __post_init__(self):
+        _check_image(self.inputs)
+        if isinstance(self.padding, Integral):
+            object.__setattr__(self, "padding", (self.padding,) * len(self.channels))
+        _check_entries(channels=self.channels, padding=self.padding, hidden=self.hidden)
+        _check_whole(
+            "layer sizes",
+            channels=self.channels,
+            kernel=self.kernel,
+            hidden=self.hidden,
+            outputs=self.outputs,
+        )
+        _check_whole("paddings", least=0, padding=self.padding)
+        if not self.channels or len(self.padding) != len(self.channels):
+            raise ValueError(
+                f"padding={self.padding} for channels={self.channels}: give at least one convolution, and one padding for each"
+            )
+        _check_choice("pool", self.pool, POOLS)
+        _check_choice("activation", self.activation, ACTIVATIONS)
+        _check_dropout(self.dropout)
+        _set(
+            self,
+            inputs=self.inputs,
+            channels=self.channels,
+            kernel=self.kernel,
+            padding=self.padding,
+        )
+        _set(self, hidden=self.hidden, outputs=self.outputs)
+        _ = self.features  # refuses an image that is too small
+
+    @property
+    def features(self):
+        """(height, width, channels) of what the last pooling leaves; the product is the width of the first Linear layer."""
+        height, width, _ = self.inputs
+        for padding in self.padding:
+            height, width = (
+                output_size(side, self.kernel, padding=padding) for side in (height, width)
+            )
+            height, width = (output_size(side, 2, stride=2) for side in (height, width))
+        return height, width, self.channels[-1]
+
+    @property
+    def sizes(self):
+        """(features, *hidden, outputs) of the Linear layers: neighbours are the (I, O) of one layer."""
+        return (math.prod(self.features), *self.hidden, self.outputs)
+
+
+@dataclass(frozen=True)
+class ResNetConfig:
+    """A residual network for small images  (eq-residual-block; He et al. 2016): a 3 x 3 convolution, stages of residual blocks, the mean over
+    all pixels, and one Linear layer.
+
+    The default is ResNet-20; `blocks=(n, n, n)` gives 6 n + 2 layers. Raises ValueError for sizes that are not whole numbers of at least 1,
+    and for numbers of widths, blocks and strides that differ."""
+
+    inputs: tuple[int, int, int] = (32, 32, 3)  # height, width, channels of one image
+    widths: tuple[int, ...] = (16, 32, 64)  # channels of each stage
+    blocks: tuple[int, ...] = (3, 3, 3)  # residual blocks of each stage, two convolutions each
+    strides: tuple[int, ...] = (
+        1,
+        2,
+        2,
+    )  # of the first convolution of each stage: 2 halves the image
+    stem: int = 16  # channels of the first convolution
+    outputs: int = 10  # classes
+    skip: bool = True  # False takes the skips away: the plain network of the same depth
+    norm: str = "batch"  # behind every convolution: batch or none
+
+    def __post_init__(self):
+        _check_image(self.inputs)
+        sizes = {
+            name: getattr(self, name) for name in ("widths", "blocks", "strides", "stem", "outputs")
+        }
+        _check_entries(widths=self.widths, blocks=self.blocks, strides=self.strides)
+        _check_whole("they", **sizes)
+        if not self.widths or not len(self.widths) == len(self.blocks) == len(self.strides):
+            raise ValueError(
+                f"widths={self.widths}, blocks={self.blocks}, strides={self.strides}: give one entry of each for every stage"
+            )
+        _check_choice("norm", self.norm, ("batch", "none"))
+        _set(self, inputs=self.inputs, **sizes)
+
+    @property
+    def depth(self):
+        """Layers with weights on the longest way through: 2 sum(blocks) + 2."""
+        return 2 * sum(self.blocks) + 2
+
+    @property
+    def plan(self):
+        """[(inputs, outputs, stride)] of every block, first to last."""
+        plan, inputs = [], self.stem
+        for width, count, stride in zip(self.widths, self.blocks, self.strides, strict=True):
+            for i in range(count):
+                plan.append((inputs, width, stride if i == 0 else 1))
+                inputs = width
+        return plan
+
+
+# ---------------------------------------------------------------- what is refused
+
+
+def _check_whole(what, least=1, **sizes):
+    for name, value in sizes.items():
+        for size in value if isinstance(value, tuple | list) else [value]:
+            if isinstance(size, bool) or not isinstance(size, Integral) or size < least:
+                raise ValueError(
+                    f"{name} holds {size!r}: {what} are whole numbers of at least {least}"
+                )
+
+
+def _check_entries(**lists):
+    for name, value in lists.items():
+        if not isinstance(value, tuple | list):
+            raise ValueError(
+                f"{name}={value!r} is not a tuple: write one entry a layer, {name}=({value},)"
+            )
+
+
+def _check_image(inputs):
+    if not isinstance(inputs, tuple | list) or len(inputs) != 3:
+        raise ValueError(
+            f"inputs={inputs!r}: an image is (height, width, channels), for example (28, 28, 1)"
+        )
+    _check_whole("an image's sides and channels", inputs=inputs)
+
+
+def _check_choice(name, value, choices):
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+
+
+def _check_dropout(dropout):
+    if not isinstance(dropout, Real) or not 0.0 <= dropout < 1.0:
+        raise ValueError(f"dropout={dropout!r}: it is a probability, at least 0 and below 1")
+
+
+def _set(config, **sizes):
+    """NumPy's integers become Python's, which JSON can write, and lists tuples."""
+    for name, value in sizes.items():
+        value = tuple(map(int, value)) if isinstance(value, tuple | list) else int(value)
+        object.__setattr__(config, name, value)

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dlcourse.config import MLPConfig
+from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
 
 # One over the mean square of the activation of a standard normal number
 GAINS = {"relu": 2.0, "gelu": 1.0 / (1.0 / 3.0 + 0.5 / (math.pi * math.sqrt(3.0)))}
@@ -32,22 +32,71 @@ def initial_state(config, seed, dtype=np.float32):
 
 @initial_state.register
 def _(config: MLPConfig, seed, dtype=np.float32):
+    state = _linear_layers(
+        config, np.random.default_rng(seed), dtype, hidden_bias=config.norm != "batch"
+    )
+    for i, features in enumerate(config.hidden):
+        state |= _norm(f"norms.{i}", config.norm, features, dtype)
+    return state
+
+
+@initial_state.register
+def _(config: CNNConfig, seed, dtype=np.float32):
     rng = np.random.default_rng(seed)
+    state, inputs, gain = {}, config.inputs[2], GAINS.get(config.activation, 1.0)
+    for i, outputs in enumerate(config.channels):
+        state[f"convs.{i}.weight"] = _kernels(rng, outputs, config.kernel, inputs, gain, dtype)
+        state[f"convs.{i}.bias"] = np.zeros(outputs, dtype)
+        inputs = outputs
+    return state | _linear_layers(config, rng, dtype)
+
+
+@initial_state.register
+def _(config: ResNetConfig, seed, dtype=np.float32):
+    rng, state = np.random.default_rng(seed), {}
+
+    def convolution(name, norm, outputs, size, inputs, gain):
+        state[f"{name}.weight"] = _kernels(rng, outputs, size, inputs, gain, dtype)
+        if config.norm == "none":
+            state[f"{name}.bias"] = np.zeros(outputs, dtype)
+        state.update(_norm(norm, config.norm, outputs, dtype))
+
+    convolution("stem", "stem_norm", config.stem, 3, config.inputs[2], gain=2.0)
+    for i, (inputs, outputs, stride) in enumerate(config.plan):
+        convolution(f"blocks.{i}.conv_1", f"blocks.{i}.norm_1", outputs, 3, inputs, gain=2.0)
+        convolution(f"blocks.{i}.conv_2", f"blocks.{i}.norm_2", outputs, 3, outputs, gain=2.0)
+        if config.skip and (stride > 1 or inputs != outputs):  # no ReLU behind it: gain 1
+            convolution(f"blocks.{i}.project", f"blocks.{i}.project_norm", outputs, 1, inputs, 1.0)
+    inputs = config.widths[-1]
+    state["head.weight"] = _normal(rng, (config.outputs, inputs), 1.0 / inputs, dtype)
+    state["head.bias"] = np.zeros(config.outputs, dtype)
+    return state
+
+
+def _linear_layers(config, rng, dtype, hidden_bias=True):
     state = {}
     for i, (inputs, outputs) in enumerate(pairwise(config.sizes)):
         is_hidden = i < len(config.hidden)
         gain = GAINS.get(config.activation, 1.0) if is_hidden else 1.0
-        state[f"layers.{i}.weight"] = rng.normal(
-            0.0, math.sqrt(gain / inputs), size=(outputs, inputs)
-        ).astype(dtype)
-        if not (is_hidden and config.norm == "batch"):
+        state[f"layers.{i}.weight"] = _normal(rng, (outputs, inputs), gain / inputs, dtype)
+        if hidden_bias or not is_hidden:
             state[f"layers.{i}.bias"] = np.zeros(outputs, dtype)
-    for i, features in enumerate(config.hidden):
-        state |= {
-            f"norms.{i}.{name}": np.full(features, value, dtype)
-            for name, value in NORM_STATES[config.norm].items()
-        }
     return state
+
+
+def _kernels(rng, outputs, size, inputs, gain, dtype):
+    """Convolution weights OHWI: one output is a sum over I = size^2 inputs numbers."""
+    variance = gain / (size * size * inputs)
+    return _normal(rng, (outputs, size, size, inputs), variance, dtype)
+
+
+def _normal(rng, shape, variance, dtype):
+    return rng.normal(0.0, math.sqrt(variance), size=shape).astype(dtype)
+
+
+def _norm(name, kind, features, dtype):
+    """The arrays of a norm that starts as the identity behind its normalisation."""
+    return {f"{name}.{key}": np.full(features, v, dtype) for key, v in NORM_STATES[kind].items()}
 
 
 def scaled(state, factor):

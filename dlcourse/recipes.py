@@ -10,7 +10,7 @@ from typing import Any
 
 import dlcourse
 from dlcourse import data, schedule, state, train
-from dlcourse.config import MLPConfig
+from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
 from dlcourse.errors import suggestion
 from dlcourse.initial import initial_state
 
@@ -24,6 +24,7 @@ ARTICLE_NETWORKS = {
     "1000-500-250-10": MLPConfig(1000, hidden=(500, 250)),
     "one-layer-sigmoid": MLPConfig(30, hidden=(16,), outputs=1, activation="sigmoid"),
     "logistic-regression": MLPConfig(30, hidden=(), outputs=1),
+    "3-32-64-1024-10": CNNConfig((32, 32, 3), channels=(32, 64), padding=0, hidden=(1024,)),
 }
 
 
@@ -34,7 +35,7 @@ class Recipe:
     name: str
     title: str
     data: str  # a name for dlcourse.data.load
-    config: MLPConfig
+    config: MLPConfig | CNNConfig | ResNetConfig
     epochs: int
     batch_size: int
     schedule: Any  # (step, total steps) -> learning rate
@@ -139,7 +140,8 @@ def build(recipe, backend="numpy", device="auto", seed=0):
     """The learner of a recipe before its first step: the same weights in every backend."""
     package = dlcourse.backend(backend)
     device = package.resolve_device(device)
-    model = package.MLP(recipe.config)
+    # MLPConfig -> MLP
+    model = getattr(package, type(recipe.config).__name__.removesuffix("Config"))(recipe.config)
     model.load_state(initial_state(recipe.config, seed))
     if hasattr(model, "to"):
         model.to(device)  # PyTorch: an optimizer is made of parameters that are where they stay

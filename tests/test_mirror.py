@@ -43,10 +43,21 @@ EXCEPTIONS = {
         for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")
     },
     ("layers.py:BatchNorm", "docstring"): "PyTorch keeps the channels of images on the second axis",
-    ("mlp.py:MLP", "docstring"): "dropout acts where a generator is given in NumPy, in training mode elsewhere; the gradients are NumPy's",
-    ("mlp.py:MLP.__call__", "name"): "PyTorch calls it forward",
-    ("mlp.py:MLP.forward", "name"): "PyTorch calls it forward",
-    ("mlp.py:MLP.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks",
+    **{
+        (place, "docstring"): "dropout acts where a generator is given in NumPy, in training mode elsewhere; the gradients are NumPy's"
+        for place in ("mlp.py:MLP", "cnn.py:CNN")
+    },
+    **{
+        (f"{place}.{call}", "name"): "PyTorch calls it forward"
+        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:Block", "resnet.py:ResNet")
+        for call in ("__call__", "forward")
+    },
+    **{
+        (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
+        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResNet")
+    },
+    ("resnet.py:Block", "docstring"): "PyTorch's images are channels first; the gradient is NumPy's",
+    ("resnet.py:identity", "name"): "the frameworks have nn.Identity",
     ("optim.py:Optimizer", "docstring"): "NumPy packs one flat buffer, the others wrap the framework's class",
     ("optim.py:Optimizer.__init__", "signature"): "the wrappers take what they wrap",
     ("optim.py:Optimizer.zero_gradients", "name"): "it clears NumPy's flat buffer",
@@ -163,17 +174,25 @@ def public_methods(cls):
 
 # Seen from outside, inherited methods included: (class, method) -> why it differs.
 OUTSIDE = {
-    ("MLP", "__call__"): "PyTorch's comes from nn.Module; NumPy's takes a generator",
-    ("MLP", "forward"): "PyTorch's name for it",
-    ("MLP", "named_parameters"): "the frameworks have their own",
-    ("MLP", "gradients"): "values in MLX",
-    ("MLP", "zero_gradients"): "the frameworks have their own way",
+    **{
+        (model, method): reason
+        for model in ("MLP", "CNN", "ResNet", "Block")
+        for method, reason in {
+            "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
+            "forward": "PyTorch's name for it",
+            "named_parameters": "the frameworks have their own",
+            "named_buffers": "the frameworks have their own",
+            "train": "the frameworks have their own",
+            "eval": "the frameworks have their own",
+            "gradients": "values in MLX",
+            "zero_gradients": "the frameworks have their own way",
+        }.items()
+    },
     **{
         (layer, call): "PyTorch's name for it is forward"
         for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
         for call in ("__call__", "forward")
     },
-    **{("MLP", method): "the frameworks have their own" for method in ("named_buffers", "train", "eval")},
     **{(layer, "__call__"): "the frameworks' own" for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")},
     **{
         (layer, method): reason

@@ -1,24 +1,29 @@
 """The MLX backend: what a good user of MLX would write, under the names of the course."""
 
+from dlcourse.mlx.cnn import CNN
 from dlcourse.mlx.device import devices, resolve_device
 from dlcourse.mlx.layers import AvgPool2d, BatchNorm, Conv2d, LayerNorm, Linear, MaxPool2d, RMSNorm
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.mlx.resnet import Block, ResNet
 
 __all__ = [
+    "CNN",
     "MLP",
     "SGD",
     "Adam",
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
+    "Block",
     "Conv2d",
     "LayerNorm",
     "Learner",
     "Linear",
     "MaxPool2d",
     "RMSNorm",
+    "ResNet",
     "clip_gradients",
     "devices",
     "resolve_device",

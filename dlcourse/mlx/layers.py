@@ -17,15 +17,15 @@ class Linear(nn.Linear):
 class Conv2d(nn.Conv2d):
     """y = the convolution of x with `outputs` kernels of size x size pixels, plus b  (eq-conv2d).
 
-    Images are (N, H, W, C); weight (O, size, size, I / groups) in every state, bias (O,)"""
+    Images are (N, H, W, C); weight (O, size, size, I / groups) in every state, bias (O,)
 
-    def __init__(self, inputs, outputs, size, stride=1, padding=0, dilation=1, groups=1):
+    Before a batch norm the bias is left out, bias=False: the norm takes it away again."""
+
+    def __init__(self, inputs, outputs, size, stride=1, padding=0, dilation=1, groups=1, bias=True):
         check_whole(inputs=inputs, outputs=outputs, size=size, stride=stride)
         check_whole(padding=padding, dilation=dilation, groups=groups)
         check_groups(inputs, outputs, groups)
-        super().__init__(
-            inputs, outputs, size, stride=stride, padding=padding, dilation=dilation, groups=groups
-        )
+        super().__init__(inputs, outputs, size, stride, padding, dilation, groups, bias)
         self.inputs, self.size, self.pad, self.spread = inputs, size, padding, dilation
 
     def __call__(self, x):

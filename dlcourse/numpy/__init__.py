@@ -1,5 +1,6 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
+from dlcourse.numpy.cnn import CNN
 from dlcourse.numpy.device import devices, resolve_device
 from dlcourse.numpy.layers import (
     AvgPool2d,
@@ -13,20 +14,24 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.numpy.resnet import Block, ResNet
 
 __all__ = [
+    "CNN",
     "MLP",
     "SGD",
     "Adam",
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
+    "Block",
     "Conv2d",
     "LayerNorm",
     "Learner",
     "Linear",
     "MaxPool2d",
     "RMSNorm",
+    "ResNet",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -21,7 +21,8 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     """y_nabo = b_o + sum_ijc w_oijc x_n(s a + d i - p)(s b + d j - p)c  (eq-conv2d; gradients
     eq-conv2d-vjp-input, eq-conv2d-vjp-weight).
 
-    x (N, H, W, C), weight (O, KH, KW, C / G), bias (O,) -> y (N, H', W', O)  (eq-output-size).
+    x (N, H, W, C), weight (O, KH, KW, C / G), bias (O,) -> y (N, H', W', O)  (eq-output-size). Without a
+    bias, None, its gradient is None too.
     With groups, outputs o of group g see the channels of group g alone. Computed as one matrix product
     for each group: the windows of `im2col` as rows, times W^T (eq-im2col)."""
     check_whole(stride=stride, padding=padding, dilation=dilation, groups=groups)
@@ -40,11 +41,12 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
         dy_rows = dy_rows.transpose(1, 0, 2)  # (G, N H' W', O/G)
         dweight = (dy_rows.transpose(0, 2, 1) @ rows).reshape(weight.shape)
         dx = _scatter(dy_rows, weight, x.shape, (height, width), stride, padding, dilation)
-        return dx, dweight, dy.sum(axis=(0, 1, 2))
+        return dx, dweight, None if bias is None else dy.sum(axis=(0, 1, 2))
 
     y = rows @ matrix.transpose(0, 2, 1)  # (G, N H' W', O/G)
     y = y.transpose(1, 0, 2).reshape(n, height, width, len(weight))
-    y += bias
+    if bias is not None:
+        y += bias
     return y, backward
 
 
@@ -71,7 +73,7 @@ def conv_transpose2d(x, weight, bias, stride=1, padding=0, output_padding=0, dil
     sides = side(places[0], kernel[0]), side(places[1], kernel[1])
     if min(sides) < 1:
         raise ValueError(f"padding={padding} leaves nothing of the output: use a smaller one")
-    shape = (len(x), *sides, len(bias))
+    shape = (len(x), *sides, weight.shape[3] * groups)
     matrix = weight.reshape(groups, len(weight) // groups, weight[0].size)  # (G, O/G, K C/G)
     x_rows = x.reshape(len(x) * places[0] * places[1], groups, matrix.shape[1]).transpose(1, 0, 2)
 
@@ -81,10 +83,12 @@ def conv_transpose2d(x, weight, bias, stride=1, padding=0, output_padding=0, dil
         rows = rows.reshape(groups, x_rows.shape[1], matrix.shape[2])  # (G, N H W, K C/G)
         dx = (rows @ matrix.transpose(0, 2, 1)).transpose(1, 0, 2)  # (N H W, G, O/G)
         dweight = x_rows.transpose(0, 2, 1) @ rows
-        return dx.reshape(x.shape), dweight.reshape(weight.shape), dy.sum(axis=(0, 1, 2))
+        dbias = None if bias is None else dy.sum(axis=(0, 1, 2))
+        return dx.reshape(x.shape), dweight.reshape(weight.shape), dbias
 
     y = _scatter(x_rows, weight, shape, places, stride, padding, dilation)
-    y += bias
+    if bias is not None:
+        y += bias
     return y, backward
 
 
@@ -175,7 +179,7 @@ def _check_weight(weight, bias, outputs):
         raise ValueError(
             f"weight has shape {np.shape(weight)}, but must be (O, KH, KW, C / groups): reshape it"
         )
-    if np.shape(bias) != (outputs,):
+    if bias is not None and np.shape(bias) != (outputs,):
         raise ValueError(
             f"bias has shape {np.shape(bias)}, but there are {outputs} outputs: pass shape ({outputs},)"
         )

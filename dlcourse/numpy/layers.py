@@ -105,9 +105,11 @@ class BatchNorm(Module):
 class Conv2d(Module):
     """y = the convolution of x with `outputs` kernels of size x size pixels, plus b  (eq-conv2d).
 
-    Images are (N, H, W, C); weight (O, size, size, I / groups) in every state, bias (O,)"""
+    Images are (N, H, W, C); weight (O, size, size, I / groups) in every state, bias (O,)
 
-    def __init__(self, inputs, outputs, size, stride=1, padding=0, dilation=1, groups=1):
+    Before a batch norm the bias is left out, bias=False: the norm takes it away again."""
+
+    def __init__(self, inputs, outputs, size, stride=1, padding=0, dilation=1, groups=1, bias=True):
         check_whole(inputs=inputs, outputs=outputs, size=size, stride=stride)
         check_whole(padding=padding, dilation=dilation, groups=groups)
         check_groups(inputs, outputs, groups)
@@ -118,15 +120,17 @@ class Conv2d(Module):
             "groups": groups,
         }
         self.weight = Parameter((outputs, size, size, inputs // groups))
-        self.bias = Parameter((outputs,))
+        self.bias = Parameter((outputs,)) if bias else None
 
     def __call__(self, x):
-        y, vjp = c.conv2d(x, self.weight.data, self.bias.data, **self.geometry)
+        bias = self.bias.data if self.bias else None
+        y, vjp = c.conv2d(x, self.weight.data, bias, **self.geometry)
 
         def backward(dy):
             dx, dweight, dbias = vjp(dy)
             self.weight.grad += dweight
-            self.bias.grad += dbias
+            if self.bias:
+                self.bias.grad += dbias
             return dx
 
         return y, backward

@@ -1,5 +1,6 @@
 """The PyTorch backend: what a good user of PyTorch would write, under the names of the course."""
 
+from dlcourse.torch.cnn import CNN
 from dlcourse.torch.device import devices, resolve_device
 from dlcourse.torch.layers import (
     AvgPool2d,
@@ -13,20 +14,24 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.torch.resnet import Block, ResNet
 
 __all__ = [
+    "CNN",
     "MLP",
     "SGD",
     "Adam",
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
+    "Block",
     "Conv2d",
     "LayerNorm",
     "Learner",
     "Linear",
     "MaxPool2d",
     "RMSNorm",
+    "ResNet",
     "clip_gradients",
     "devices",
     "resolve_device",

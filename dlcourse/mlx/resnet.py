@@ -1,0 +1,59 @@
+"""Residual networks in MLX."""
+
+import mlx.nn as nn
+
+from dlcourse.mlx.layers import BatchNorm, Conv2d, Linear
+from dlcourse.mlx.module import Module
+
+NORMS = {"batch": BatchNorm, "none": nn.Identity}
+
+
+class Block(Module):
+    """y = relu(s(x) + F(x)),  F = norm_2(conv_2(relu(norm_1(conv_1(x)))))  (eq-residual-block;
+    He et al. 2016).
+
+    x (B, H, W, I) -> y (B, H / stride, W / stride, O), rounded up. The skip s is the identity, or, where the
+    shape changes, a convolution 1 x 1 with a norm. Without `skip`, y = relu(F(x))."""
+
+    def __init__(self, inputs, outputs, stride=1, skip=True, norm="batch"):
+        super().__init__()
+        bias, make_norm = norm == "none", NORMS[norm]
+        self.conv_1 = Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
+        self.norm_1 = make_norm(outputs)
+        self.conv_2 = Conv2d(outputs, outputs, 3, padding=1, bias=bias)
+        self.norm_2 = make_norm(outputs)
+        self.skip = skip
+        self.project = None
+        if skip and (stride > 1 or inputs != outputs):
+            self.project = Conv2d(inputs, outputs, 1, stride, bias=bias)
+            self.project_norm = make_norm(outputs)
+
+    def __call__(self, x):
+        z = self.norm_2(self.conv_2(nn.relu(self.norm_1(self.conv_1(x)))))
+        if self.project:
+            z = z + self.project_norm(self.project(x))
+        elif self.skip:
+            z = z + x
+        return nn.relu(z)
+
+
+class ResNet(Module):
+    """A convolution 3 x 3, residual blocks, the mean over all pixels, one Linear layer  (eq-residual-block,
+    eq-global-avg-pool).
+
+    x (B, H, W, C), the (H, W, C) of config.inputs -> logits (B, O). Training takes the statistics of the
+    batch for its norms."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.stem = Conv2d(config.inputs[2], config.stem, 3, padding=1, bias=config.norm == "none")
+        self.stem_norm = NORMS[config.norm](config.stem)
+        self.blocks = [Block(*shape, config.skip, config.norm) for shape in config.plan]
+        self.head = Linear(config.widths[-1], config.outputs)
+
+    def __call__(self, x):
+        h = nn.relu(self.stem_norm(self.stem(x)))
+        for block in self.blocks:
+            h = block(h)
+        return self.head(h.mean(axis=(1, 2)))  # (B, H, W, C) -> (B, C) -> (B, O)

@@ -320,7 +320,7 @@ def _soft_cross_entropy(logits, targets, label_smoothing):
     if targets.size == 0:
         raise ValueError("no target to average over: the batch is empty")
     check_soft_targets(targets, logits.shape)
-    q = targets.reshape(-1, classes).astype(logits.dtype)  # (N, V)
+    q = targets.reshape(-1, classes)  # (N, V)
     if label_smoothing:
         q = (1.0 - label_smoothing) * q + label_smoothing / classes
     log_p, _ = log_softmax(logits.reshape(-1, classes))

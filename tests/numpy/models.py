@@ -517,6 +517,15 @@ def check_optimizer_refusals(optim):
         ("weight_decay=-0.1", lambda: optim.AdamW(model, weight_decay=-0.1)),
     ]:
         raises(ValueError, message, call)
+    model = small_model()
+    model.freeze()
+    raises(ValueError, "everything is frozen", lambda: optim.SGD(model))
+    model.unfreeze("layers.1")
+    optimizer = optim.SGD(model)
+    model.freeze("layers.1.bias")
+    raises(RuntimeError, "layers.1.bias was frozen after the optimizer was made", lambda: optimizer.step(0.1))
+    model.unfreeze()
+    raises(RuntimeError, "layers.0.bias was unfrozen after the optimizer was made", lambda: optimizer.step(0.1))
 
 
 def check_defaults(optim):

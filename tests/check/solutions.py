@@ -91,6 +91,18 @@ def torch_solutions():
     def dead_units(h):
         return int((~torch.any(h > 0, dim=0)).sum())
 
+    def trained_parameters(shapes, frozen):
+        trained = [shape for name, shape in shapes.items() if not any(f"{name}.".startswith(f"{prefix}.") for prefix in frozen)]
+        return sum(torch.zeros(shape).numel() for shape in trained)
+
+    def probe_gradient(features, labels, weight, bias):
+        weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(features @ weight.T + bias, labels)
+        return (loss, *torch.autograd.grad(loss, (weight, bias)))
+
+    def l2_sp_step(weight, start, gradient, alpha, lr):
+        return torch.sub(weight, gradient + alpha * (weight - start), alpha=lr)
+
     return named(locals())
 
 
@@ -175,6 +187,20 @@ def mlx_solutions():
 
     def dead_units(h):
         return (mx.max(h, axis=0) == 0).sum()
+
+    def trained_parameters(shapes, frozen):
+        trained = [shape for name, shape in shapes.items() if not any(f"{name}.".startswith(f"{prefix}.") for prefix in frozen)]
+        return sum(mx.zeros(shape).size for shape in trained)
+
+    def probe_gradient(features, labels, weight, bias):
+        def loss(weight, bias):
+            return nn.losses.cross_entropy(features @ weight.T + bias, labels, reduction="mean")
+
+        value, gradients = mx.value_and_grad(loss, argnums=(0, 1))(weight, bias)
+        return value, *gradients
+
+    def l2_sp_step(weight, start, gradient, alpha, lr):
+        return mx.subtract(weight, lr * (gradient + alpha * (weight - start)))
 
     return named(locals())
 

@@ -3,6 +3,7 @@
 A CNN is trained on a source. Its layers then serve a target of which only some labels are given: frozen under a new head, or as the start of a
 training. Beside them stand the controls: the same network from scratch, the same network frozen without any training, and the bare pixels."""
 
+import math
 import time
 from dataclasses import asdict, dataclass
 
@@ -14,7 +15,7 @@ from dlcourse.config import CNNConfig, MLPConfig
 from dlcourse.data.dataset import Split
 from dlcourse.initial import initial_state
 from dlcourse.numpy import convolution, functional
-from dlcourse.state import transfer
+from dlcourse.state import transfer, under
 
 POOLS = {"max": convolution.max_pool2d, "avg": convolution.avg_pool2d}
 
@@ -33,7 +34,7 @@ class Study:
     depth_labels: tuple[int, ...] = (100,)  # at which the sweep over frozen layers is made
     lr: float = 2e-3  # of all trainings of the network
     source_steps: int = 844  # one epoch of batches of 64
-    steps: int = 150  # for at most 1,000 labels; up to 4 times as many for more
+    steps: int = 300  # for at most 1,000 labels; up to 4 times as many for more
     probe_lr: float = 1e-2
     probe_steps: int = 300
 
@@ -85,11 +86,21 @@ def features(config, state, x, batch_size=500):
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
+def new_head(config, source, seed=None):
+    """The layers of the state `source` under a head for `config`: of zeros, or with `seed` as `initial_state` draws it  (eq-head-gradient)."""
+    fresh = initial_state(config, seed or 0)
+    head = groups(config)[-1]
+    state = transfer(source, fresh, *groups(config)[:-1])
+    if seed is None:
+        state |= {name: np.zeros_like(state[name]) for name in under([head], state)}
+    return state
+
+
 def probe(given, y, classes, *, lr=1e-2, steps=300, seed=0):
-    """A linear probe: multinomial logistic regression on features `given` (N, D) with labels y (N,) -> its learner.
+    """A linear probe: multinomial logistic regression on features or images `given` (N, ...) with labels y (N,) -> its learner.
 
     It starts at zero, so that nothing is drawn at random but the order of the examples  (eq-linear-probe)."""
-    config = MLPConfig(given.shape[1], hidden=(), outputs=classes)
+    config = MLPConfig(math.prod(given.shape[1:]), hidden=(), outputs=classes)
     start = {name: np.zeros_like(array) for name, array in initial_state(config, 0).items()}
     return fit(config, start, (given, y), lr=lr, steps=steps, seed=seed)
 
@@ -216,28 +227,34 @@ class _Seed:
                 )
                 way = "pixels" if layer == "pixels" else f"{start} {layer}"
                 found[way] = accuracy(learner, (self.tests[start][layer], self.target.test.y))
-        found["fine-tuned"], found["scratch"] = (
-            self._tuned(given, start, frozen=0) for start in ("source", "random")
-        )
+        for way, start, head in (
+            ("fine-tuned", "source", None),
+            ("fine-tuned, random head", "source", 0),
+            ("scratch", "random", 0),
+        ):
+            found[way] = self._tuned(given, start, head=head)
         return found
 
     def depths(self, labels):
-        """{number of frozen groups: {start: test accuracy}}; what is not frozen trains from where it stands, the head from new weights."""
-        given = self._subset(labels)
-        count = len(groups(self.study.config))
+        """{number of frozen groups: {start: test accuracy}}; what is not frozen trains from where it stands, the head from zeros."""
+        given, count = self._subset(labels), len(groups(self.study.config))
         return {
             frozen: {start: self._tuned(given, start, frozen) for start in self.states}
-            for frozen in range(1, count)
+            for frozen in range(count)
         }
 
-    def _tuned(self, given, start, frozen):
-        layers = groups(self.study.config)
-        state = transfer(self.states[start], self.states["random"], *layers[:-1])  # the head is new
-        steps = self._steps(len(given.y), self.study.steps)
-        learner = fit(
-            self.study.config, state, given, frozen=layers[:frozen], steps=steps, **self.options
+    def _tuned(self, given, start, frozen=0, head=None):
+        """Train what is not frozen; a head that trains alone is a probe, and has a probe's learning rate. `head` 0: random, None: zeros."""
+        layers, study = groups(self.study.config), self.study
+        state = new_head(
+            study.config, self.states[start], None if head is None else self.seed + 1000
         )
-        return accuracy(learner, self.target.test)
+        lr = study.probe_lr if frozen == len(layers) - 1 else study.lr
+        steps = self._steps(len(given.y), study.steps)
+        options = self.options | {"lr": lr, "steps": steps}
+        return accuracy(
+            fit(study.config, state, given, frozen=layers[:frozen], **options), self.target.test
+        )
 
     def _subset(self, labels):
         return subset(self.target.train, labels, self.seed)

@@ -35,10 +35,13 @@ def check_targets(x, targets, outputs, loss):
     """Raise ValueError unless `targets` fit the loss and `outputs`, the width of the model's last layer."""
     if len(targets) != len(x):
         raise ValueError(f"{len(x)} examples but {len(targets)} targets: each example needs one")
-    if loss == "cross_entropy":
+    if loss == "cross_entropy" and targets.ndim == 2 and targets.dtype.kind == "f":
+        check_soft_targets(targets, (len(x), outputs))
+    elif loss == "cross_entropy":
         if targets.ndim != 1 or targets.dtype.kind not in "iu":
             raise ValueError(
-                f"cross_entropy takes one integer class number for each example, not {targets.dtype} of shape {targets.shape}"
+                f"cross_entropy takes one integer class number for each example, not {targets.dtype} of shape {targets.shape}; "
+                f"soft targets are floats of shape ({len(x)}, {outputs})"
             )
         if targets.min() < 0 or targets.max() >= outputs:
             raise ValueError(
@@ -53,6 +56,22 @@ def check_targets(x, targets, outputs, loss):
             raise ValueError(
                 f"targets run from {targets.min()} to {targets.max()}: binary_cross_entropy takes probabilities, in most cases 0 and 1"
             )
+
+
+def check_soft_targets(q, shape):
+    """Raise ValueError unless `q` holds floats of `shape` (..., V) and its rows are probabilities: not negative, with sum 1."""
+    if q.dtype.kind != "f" or q.shape != shape:
+        raise ValueError(
+            f"soft targets of shape {q.shape} and dtype {q.dtype} do not fit {shape[-1]} classes: pass floats of shape {tuple(shape)}"
+        )
+    sums = q.sum(axis=-1)
+    # float32 rounds the sum of a mixture in its seventh digit
+    wrong = ~(abs(sums - 1.0) <= 1e-5) | (q < 0).any(axis=-1)
+    if wrong.any():
+        raise ValueError(
+            f"{np.count_nonzero(wrong)} of {wrong.size} soft targets are no probabilities (the first sums to {sums[wrong][0]:.4g}, "
+            f"its smallest entry is {q[wrong][0].min():.4g}): each row must not be negative and sum to 1"
+        )
 
 
 def check_loss(loss):

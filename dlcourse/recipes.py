@@ -11,6 +11,7 @@ from typing import Any
 import dlcourse
 from dlcourse import data, schedule, state, train
 from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.data import augment
 from dlcourse.errors import suggestion
 from dlcourse.initial import initial_state
 
@@ -44,6 +45,7 @@ class Recipe:
     options: dict = field(default_factory=dict)  # of the optimizer
     clip: float | None = None  # largest gradient norm
     patience: int | None = None  # epochs without a smaller validation loss
+    augment: tuple = ()  # changes of dlcourse.data.augment to each training batch
 
 
 @dataclass
@@ -123,6 +125,47 @@ _ALL = (
         batch_size=32,
         schedule=schedule.cosine(1e-2, warmup=0.05),
     ),
+    Recipe(
+        "lenet-mnist",
+        "LeNet-5's layers, with ReLU and max-pooling, on MNIST",
+        data="mnist",
+        config=CNNConfig(),
+        epochs=12,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.05),
+        augment=(augment.crop(2, "constant"),),
+    ),
+    Recipe(
+        "lenet-mnist-5k",
+        "LeNet-5's layers on 5,000 images of MNIST, no download",
+        data="mnist-5k",
+        config=CNNConfig(),
+        epochs=30,
+        batch_size=32,
+        schedule=schedule.cosine(2e-3, warmup=0.05),
+        augment=(augment.crop(2, "constant"),),
+    ),
+    Recipe(
+        "lenet-fashion-mnist",
+        "LeNet-5's layers on Fashion-MNIST",
+        data="fashion-mnist",
+        config=CNNConfig(),
+        epochs=12,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.05),
+        augment=(augment.flip(),),
+    ),
+    # Adam at its usual rate, ten epochs, no augmentation: the way in which articles train it
+    Recipe(
+        "cnn-cifar10",
+        "the articles' 3-32-64-1024-10 on CIFAR-10",
+        data="cifar10",
+        config=ARTICLE_NETWORKS["3-32-64-1024-10"],
+        epochs=10,
+        batch_size=100,
+        schedule=schedule.constant(1e-3),
+        optimizer="Adam",
+    ),
 )
 RECIPES = {recipe.name: recipe for recipe in _ALL}
 
@@ -176,6 +219,7 @@ def run(
         schedule=recipe.schedule,
         seed=seed,
         patience=recipe.patience,
+        augment=recipe.augment,
         folder=folder,
         resume=resume,
         progress=progress,
@@ -213,7 +257,11 @@ def results(recipe, backend, seeds, runs, dataset):
         "backend": backend,
         "device": runs[0].learner.device,
         "config": asdict(recipe.config),
-        "settings": settings | {"schedule": repr(recipe.schedule)},
+        "settings": settings
+        | {
+            "schedule": repr(recipe.schedule),
+            "augment": [repr(change) for change in recipe.augment],
+        },
         "data": {"name": dataset.name, "source": dataset.source}
         | {part: len(getattr(dataset, part).y) for part in ("train", "validation", "test")},
         "seeds": list(seeds),

@@ -16,6 +16,7 @@ import numpy as np
 import dlcourse
 from dlcourse import metrics, state
 from dlcourse.boundary import check_inputs, check_targets
+from dlcourse.data.augment import describe
 from dlcourse.data.batches import Batches
 from dlcourse.errors import need
 from dlcourse.schedule import constant
@@ -74,12 +75,14 @@ def fit(
     progress="auto",
     report=None,
     settings=None,
+    augment=(),
 ):
     """Train `learner` on `data`, a Dataset or a pair (x, y) -> History.
 
     schedule: a learning rate, or a function (step, total steps) -> learning rate; `seed` starts the generator that orders the mini-batches.
     validation: a pair (x, y), measured after each epoch; a Dataset brings its own. With `patience`, training stops after so many epochs
     without a smaller validation loss, and the best weights are restored.
+    augment: changes of `dlcourse.data.augment`, made to each training batch with that generator; never to the validation set.
     folder: after each epoch a checkpoint is written there; `resume=True` goes on from it, on the same machine bit for bit, or starts when there
     is none. `settings` (what JSON can hold) is recorded in it, and must agree when training is resumed.
     progress: "auto" shows a bar on a terminal only. report: called with (epoch, {"loss": ...}) after each epoch.
@@ -99,7 +102,7 @@ def fit(
     if resume and folder is None:
         raise ValueError("resume=True needs the folder that holds the checkpoint: pass folder=...")
     schedule = constant(schedule) if isinstance(schedule, int | float) else schedule
-    batches = Batches(*train, batch_size, np.random.default_rng(seed))
+    batches = Batches(*train, batch_size, np.random.default_rng(seed), augment=augment)
     run = _describe(learner, batches, seed, schedule, epochs, settings)
     history, best = History(), None
     path = None if folder is None else Path(folder) / CHECKPOINT
@@ -246,6 +249,8 @@ def _describe(learner, batches, seed, schedule, epochs, settings):
         if hasattr(schedule, "__dataclass_fields__")
         else getattr(schedule, "__name__", type(schedule).__name__)
     }
+    if batches.augment:  # a run without any agrees with the checkpoints of earlier versions
+        run["augment"] = [describe(change) for change in batches.augment]
     if not isinstance(schedule, constant):
         run["epochs"] = (
             epochs  # the others stretch over the whole run; with a constant rate more epochs are just more

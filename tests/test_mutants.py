@@ -94,6 +94,9 @@ EQUIVALENT = {
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True (number 2)"): ADDS_ZERO,
+    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_soft_cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if count < len(labels) -> if True"): "sets no row to zero when all are kept",
     ("dlcourse.numpy.functional", "cross_entropy", "count < len(labels) -> count <= len(labels)"): "sets no row to zero when all are kept",
     (
@@ -291,6 +294,13 @@ FAMOUS = [
         "scale = 1.0 / np.sqrt(variance + eps)",
         "scale = 1.0 / (np.sqrt(variance) + eps)",
     ),
+    (
+        "dlcourse.numpy.functional",
+        "soft targets summed, not averaged",
+        "        dz -= q\n        dz *= dloss / len(q)\n",
+        "        dz -= q\n        dz *= dloss\n",
+    ),
+    ("dlcourse.numpy.functional", "soft targets averaged over classes too", "-np.sum(q * log_p) / len(q)", "-np.mean(q * log_p)"),
     ("dlcourse.numpy.functional", "GELU's cube without its 3", "dx *= 3.0 * GELU_CUBE", "dx *= GELU_CUBE"),
     (
         "dlcourse.numpy.mlp",

@@ -2,15 +2,18 @@
 
 import numpy as np
 
+from dlcourse.data.augment import check_augment
+
 
 class Batches:
     """Iterates over (x, y) in mini-batches; each `for` is one epoch, in a new order drawn from `rng`.
 
     x (N, ...), y (N, ...) -> batches (B, ...), (B, ...); the last one is smaller when B does not divide N, or left out with `drop_last`.
+    `augment`, a tuple of `dlcourse.data.augment`'s changes, is applied in order to each batch, with the same generator.
     `state()` and `load_state()` save and restore the generator: the epochs that follow are then the same.
-    Raises ValueError for no examples, lengths that differ, a batch size that fits no batch, or an `rng` that is no generator."""
+    Raises ValueError for no examples, lengths that differ, a batch size that fits no batch, an `rng` that is no generator, or an `augment` of anything else."""
 
-    def __init__(self, x, y, batch_size, rng, shuffle=True, drop_last=False):
+    def __init__(self, x, y, batch_size, rng, shuffle=True, drop_last=False, augment=()):
         if len(x) == 0:
             raise ValueError(
                 "there are no examples to make batches of: check how the data set was loaded or filtered"
@@ -39,6 +42,7 @@ class Batches:
             shuffle,
             drop_last,
         )
+        self.augment = check_augment(augment)
 
     def __len__(self):
         whole, rest = divmod(len(self.x), self.batch_size)
@@ -48,7 +52,10 @@ class Batches:
         order = self.rng.permutation(len(self.x)) if self.shuffle else np.arange(len(self.x))
         for i in range(len(self)):
             index = order[i * self.batch_size : (i + 1) * self.batch_size]
-            yield self.x[index], self.y[index]
+            x, y = self.x[index], self.y[index]
+            for change in self.augment:
+                x, y = change(x, y, self.rng)
+            yield x, y
 
     def state(self):
         """The state of the generator, made of what JSON can hold."""

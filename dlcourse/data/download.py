@@ -6,6 +6,7 @@ import os
 import sys
 import time
 from pathlib import Path
+from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from dlcourse.errors import need
@@ -14,6 +15,15 @@ TIMEOUT = (
     30.0  # seconds to connect, to wait for the next bytes, and over which the speed is measured
 )
 SLOWEST = 1024  # bytes a second; below it a mirror counts as stalled
+
+
+class RemoteFile(NamedTuple):
+    """A file to download, and the SHA-256 of its bytes as they are there and, for a .gz alone, uncompressed."""
+
+    name: str
+    bytes: int
+    sha256: str
+    unpacked: str | None = None
 
 
 def cache_folder():
@@ -80,7 +90,8 @@ class Downloader:
         os.replace(self.part, output_file)
 
     def _matches(self):
-        return hashlib.sha256(self.part.read_bytes()).hexdigest() == self.file.sha256
+        with open(self.part, "rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == self.file.sha256
 
     def _receive(self, url):
         """Append to the part file until it is complete -> whether an earlier part was continued."""

@@ -10,17 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dlcourse.data.dataset import Dataset, Split
-from dlcourse.data.download import cache_folder, fetch
+from dlcourse.data.download import RemoteFile, cache_folder, fetch
 from dlcourse.data.idx import read_idx
-
-
-class RemoteFile(NamedTuple):
-    """A file to download, and the SHA-256 of its bytes as they are there and uncompressed."""
-
-    name: str
-    bytes: int
-    sha256: str
-    unpacked: str
 
 
 class RemoteSet(NamedTuple):

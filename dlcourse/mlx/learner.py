@@ -21,6 +21,7 @@ class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
     The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
+    Cross-entropy takes class numbers (B,) or rows of probabilities (B, O) as targets.
     `clip` bounds the gradient norm (eq-clip); `seed` starts MLX's generator, for the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
@@ -85,7 +86,7 @@ class Learner:
         x, targets = batch
         check_inputs(x, self.model.config.inputs)
         check_targets(x, targets, self.model.config.outputs, self.loss)
-        if self.loss == "cross_entropy":
+        if self.loss == "cross_entropy" and targets.ndim == 1:  # class numbers
             return self._array(x), mx.array(np.asarray(targets, np.int32))
         return self._array(x), self._array(targets.reshape(len(targets), -1))  # (B, O)
 

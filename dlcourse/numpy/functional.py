@@ -10,6 +10,8 @@ import math
 
 import numpy as np
 
+from dlcourse.boundary import check_soft_targets
+
 GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
 
 # ---------------------------------------------------------------- layers
@@ -233,7 +235,12 @@ def cross_entropy(logits, targets, label_smoothing=0.0, ignore_index=-100):
     With label smoothing s, q = (1 - s) one-hot + s / V (eq-label-smoothing; Szegedy et al.
     2016). Targets equal to `ignore_index` count neither in the sum nor in N. Raises ValueError
     for labels outside 0 ... V-1, for shapes that do not fit, and when nothing is left to
-    average."""
+    average.
+
+    Floats q (..., V) are soft targets, rows of probabilities (eq-soft-cross-entropy; gradient
+    eq-soft-cross-entropy-vjp, the same); `ignore_index` does not apply to them."""
+    if np.ndim(targets) == logits.ndim and np.asarray(targets).dtype.kind == "f":
+        return _soft_cross_entropy(logits, targets, label_smoothing)
     kept = _kept_labels(logits, targets, label_smoothing, ignore_index)  # (N,)
     count, classes = np.count_nonzero(kept), logits.shape[-1]
     labels = np.where(kept, np.reshape(targets, -1), 0)
@@ -306,14 +313,40 @@ def _column_sums(rows):
     return np.ones(len(rows), rows.dtype) @ rows  # 4 times faster than sum(axis=0)
 
 
-def _kept_labels(logits, targets, label_smoothing, ignore_index):
-    """Which rows count, (N,) bool; refuses what cross_entropy can't use."""
+def _soft_cross_entropy(logits, targets, label_smoothing):
+    """`cross_entropy` of soft targets, floats (..., V)."""
+    _check_label_smoothing(label_smoothing)
     targets, classes = np.asarray(targets), logits.shape[-1]
+    if targets.size == 0:
+        raise ValueError("no target to average over: the batch is empty")
+    check_soft_targets(targets, logits.shape)
+    q = targets.reshape(-1, classes)  # (N, V)
+    if label_smoothing:
+        q = (1.0 - label_smoothing) * q + label_smoothing / classes
+    log_p, _ = log_softmax(logits.reshape(-1, classes))
+    loss = -np.sum(q * log_p) / len(q)
+
+    def backward(dloss=1.0):
+        dz = np.exp(log_p)  # p, from which q is taken away
+        dz -= q
+        dz *= dloss / len(q)
+        return dz.reshape(logits.shape)
+
+    return logits.dtype.type(loss), backward
+
+
+def _check_label_smoothing(label_smoothing):
     if not 0.0 <= label_smoothing < 1.0:
         raise ValueError(
             f"label_smoothing={label_smoothing}: it is the share of probability spread over all "
             "classes, at least 0 and below 1"
         )
+
+
+def _kept_labels(logits, targets, label_smoothing, ignore_index):
+    """Which rows count, (N,) bool; refuses what cross_entropy can't use."""
+    _check_label_smoothing(label_smoothing)
+    targets, classes = np.asarray(targets), logits.shape[-1]
     if targets.dtype.kind not in "iu":
         raise ValueError(
             f"targets have dtype {targets.dtype}: cross_entropy takes class numbers as integers, "

@@ -23,6 +23,7 @@ class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
     The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
+    Cross-entropy takes class numbers (B,) or rows of probabilities (B, O) as targets.
     `clip` bounds the gradient norm (eq-clip); `seed` starts the generator of the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
@@ -89,7 +90,7 @@ class Learner:
 
     def _targets(self, batch):
         targets = batch[1]
-        if self.loss == "cross_entropy":
-            return targets
+        if self.loss == "cross_entropy" and targets.ndim == 1:
+            return targets  # class numbers
         # (B, O), as the logits
         return targets.reshape(len(targets), -1).astype(self.model.dtype, copy=False)

@@ -23,6 +23,7 @@ class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
     The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
+    Cross-entropy takes class numbers (B,) or rows of probabilities (B, O) as targets.
     `clip` bounds the gradient norm (eq-clip); `seed` starts PyTorch's generator, for the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
@@ -89,7 +90,7 @@ class Learner:
         x, targets = batch
         check_inputs(x, self.model.config.inputs)
         check_targets(x, targets, self.model.config.outputs, self.loss)
-        if self.loss == "cross_entropy":
+        if self.loss == "cross_entropy" and targets.ndim == 1:  # class numbers
             return self._tensor(x), torch.from_numpy(np.asarray(targets, np.int64)).to(self.device)
         # (B, O), as the logits
         return self._tensor(x), self._tensor(targets.reshape(len(targets), -1))

@@ -105,6 +105,14 @@ def draw_labels(smoothing, ignored, ties=False):
     return draw
 
 
+def draw_soft(smoothing):
+    def draw(rng, lead, width):
+        width = max(width, 2)  # one class has the gradient zero, and rows that are rounded do not sum to 1 exactly
+        return (rng.normal(size=(*lead, width)),), (rng.dirichlet(np.ones(width), size=lead), smoothing, -100)
+
+    return draw
+
+
 def draw_binary(soft):
     def draw(rng, lead, width):
         targets = rng.random(size=(*lead, width))
@@ -189,11 +197,11 @@ def slow_mse(arguments, constants):
 
 def slow_cross_entropy(arguments, constants):
     labels, smoothing, ignore_index = constants
-    losses = []
-    for row, label in zip(rows_of(arguments[0]), labels.reshape(-1), strict=True):
-        if label == ignore_index:
+    losses, soft = [], labels.dtype.kind == "f"
+    for row, label in zip(rows_of(arguments[0]), rows_of(labels) if soft else labels.reshape(-1), strict=True):
+        if not soft and label == ignore_index:
             continue
-        q = [smoothing / len(row) + (1.0 - smoothing) * (i == label) for i in range(len(row))]
+        q = [smoothing / len(row) + (1.0 - smoothing) * (label[i] if soft else i == label) for i in range(len(row))]
         losses.append(-math.fsum(qi * math.log(pi) for qi, pi in zip(q, slow_softmax_row(row), strict=True)))
     return math.fsum(losses) / len(losses)
 
@@ -224,7 +232,8 @@ def torch_batch_norm(torch, tensors, constants):
 
 def torch_cross_entropy(torch, tensors, constants):
     labels, smoothing, ignore_index = constants
-    z, labels = tensors[0].reshape(-1, tensors[0].shape[-1]), torch.from_numpy(np.reshape(labels, -1))
+    z = tensors[0].reshape(-1, tensors[0].shape[-1])
+    labels = torch.from_numpy(labels).reshape(z.shape if labels.dtype.kind == "f" else -1)
     return torch.nn.functional.cross_entropy(z, labels, label_smoothing=smoothing, ignore_index=ignore_index)
 
 
@@ -319,6 +328,8 @@ CASES = [
             ("ignored", draw_labels(0.0, -100)),
             ("ignored-class-0", draw_labels(0.0, 0)),
             ("smoothing-ignored", draw_labels(0.25, -1)),
+            ("soft", draw_soft(0.0)),
+            ("soft-smoothing", draw_soft(0.2)),
         ]
     ),
     *(
@@ -421,6 +432,9 @@ def check_targets_of_another_dtype(f):
             loss, backward = operation(y, np.array([[0], [1], [1], [0]], dtype))
             assert loss.dtype == backward().dtype == np.float32, f"{operation.__name__}: {np.dtype(dtype)} targets made it {loss.dtype}"
             assert loss == expected
+    q = np.array([[0.25, 0.75], [1.0, 0.0]])
+    loss, backward = f.cross_entropy(np.array([[0.5, -1.0], [2.0, 0.25]], np.float32), q)
+    assert loss.dtype == backward().dtype == np.float32, "soft targets of float64 changed the dtype of the loss or its gradient"
 
 
 def check_running_statistics(f):
@@ -488,7 +502,7 @@ REFUSED = [
     ("mse_loss", "mse_loss: no target to average", lambda f: f.mse_loss(np.zeros((0, 1)), np.zeros((0, 1)))),
     ("cross_entropy", "label_smoothing=1.0", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0]), label_smoothing=1.0)),
     ("cross_entropy", "label_smoothing=-0.1", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0]), label_smoothing=-0.1)),
-    ("cross_entropy", "dtype float64", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0.0]))),
+    ("cross_entropy", "targets have dtype float64", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0.0]))),
     ("cross_entropy", "targets have shape (2, 1)", lambda f: f.cross_entropy(np.zeros((2, 3)), np.zeros((2, 1), int))),
     ("cross_entropy", "no target to average ove", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([-100, -100]))),
     ("cross_entropy", "no target to average ove", lambda f: f.cross_entropy(np.zeros((0, 3)), np.zeros(0, int))),
@@ -498,6 +512,17 @@ REFUSED = [
         lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([1, 3])),
     ),
     ("cross_entropy", "labels run from -1 to 0", lambda f: f.cross_entropy(np.zeros((2, 3)), np.array([-1, 0]))),
+    ("cross_entropy", "label_smoothing=1.0", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([[0.5, 0.5]]), label_smoothing=1.0)),
+    ("cross_entropy", "label_smoothing=-0.1", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([[0.5, 0.5]]), label_smoothing=-0.1)),
+    (
+        "cross_entropy",
+        "do not fit 3 classes: pass floats of shape (2, 3)",
+        lambda f: f.cross_entropy(np.zeros((2, 3)), np.full((2, 2), 0.5)),
+    ),
+    ("cross_entropy", "2 of 2 soft targets are no probabilities", lambda f: f.cross_entropy(np.zeros((2, 3)), np.full((2, 3), 0.5))),
+    ("cross_entropy", "1 of 2 soft targets", lambda f: f.cross_entropy(np.zeros((2, 2)), np.array([[0.5, 0.5], [1.5, -0.5]]))),
+    ("cross_entropy", "1 of 2 soft targets", lambda f: f.cross_entropy(np.zeros((2, 2)), np.array([[0.5, 0.5], [np.nan, 0.5]]))),
+    ("cross_entropy", "no target to average ove", lambda f: f.cross_entropy(np.zeros((0, 3)), np.zeros((0, 3)))),
     ("binary_cross_entropy", "shape (2, 1) but targets (2,)", lambda f: f.binary_cross_entropy(np.zeros((2, 1)), np.zeros(2))),
     ("binary_cross_entropy", "binary_cross_entropy: no target", lambda f: f.binary_cross_entropy(np.zeros(0), np.zeros(0))),
     ("binary_cross_entropy", "run from 0.0 to 2.0", lambda f: f.binary_cross_entropy(np.zeros(2), np.array([0.0, 2.0]))),

@@ -662,3 +662,83 @@ def check_initial(initial):
     )
     assert relative(other["layers.0.weight"], state["layers.0.weight"]) > 1
     raises(ValueError, "pass a configuration", lambda: initial.initial_state({"inputs": 3}, 0))
+
+
+IMAGE_CONFIGS = [
+    CNNConfig((9, 8, 2), channels=(3, 4), kernel=3, padding=(1, 0), hidden=(5,), outputs=3),
+    CNNConfig((6, 6, 3), channels=(2,), kernel=3, padding=1, hidden=(), outputs=2, activation="tanh"),
+    ResNetConfig((5, 7, 1), widths=(3, 4, 4, 4), blocks=(2, 1, 1, 1), strides=(1, 2, 1, 2), stem=3, outputs=3),
+    ResNetConfig((5, 7, 1), widths=(3, 4), blocks=(2, 1), strides=(2, 1), stem=2, outputs=3, norm="none"),
+    ResNetConfig((4, 4, 2), widths=(3, 4), blocks=(1, 1), strides=(1, 2), stem=2, outputs=3, skip=False),
+]
+
+
+def model_of(config):
+    from dlcourse import numpy as package
+
+    return getattr(package, type(config).__name__.removesuffix("Config"))(config)
+
+
+def check_initial_of_images(initial):
+    """The names, order and shapes of the built models; kernels with variance gain / (K K I), gain 1 without a ReLU behind; the rest exact."""
+    for config in IMAGE_CONFIGS:
+        for dtype in (np.float32, np.float64):
+            state, model = initial.initial_state(config, 0, dtype), model_of(config)
+            assert [(name, array.shape) for name, array in state.items()] == [(name, array.shape) for name, array in model.state().items()]
+            assert {array.dtype for array in state.values()} == {np.dtype(dtype)}
+            for name, array in state.items():
+                if array.ndim == 1:
+                    is_one = name.endswith("running_var") or ("norm" in name and name.endswith("weight"))
+                    assert array.tolist() == [float(is_one)] * len(array), name
+    for config, ones in [
+        (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90), {"layers.1.weight"}),
+        (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90, activation="tanh"), None),
+        (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90, activation="gelu"), {"layers.1.weight"}),
+        (ResNetConfig((8, 8, 16), (40, 60), (1, 1), (1, 2), stem=40, outputs=90), {"blocks.1.project.weight", "head.weight"}),
+        (ResNetConfig((8, 8, 16), (40, 60), (1, 1), (1, 2), stem=40, outputs=90, norm="none"), {"blocks.1.project.weight", "head.weight"}),
+    ]:
+        state = initial.initial_state(config, 3, np.float64)
+        full = GELU_GAIN if getattr(config, "activation", "relu") == "gelu" else 2.0
+        for name, array in state.items():
+            if array.ndim > 1:
+                gain = 1.0 if ones is None or name in ones else full
+                assert abs(array.var() * array[0].size / gain - 1) < 5 * math.sqrt(2 / array.size), f"{name} of {config}"
+        assert all(
+            np.array_equal(array, initial.initial_state(config, 3)[name].astype(np.float64)) or array.ndim > 1
+            for name, array in state.items()
+        )
+        assert (
+            relative(
+                initial.initial_state(config, 4, np.float64)["head.weight" if "head.weight" in state else "layers.1.weight"],
+                state["head.weight" if "head.weight" in state else "layers.1.weight"],
+            )
+            > 1
+        )
+
+
+def check_count(count):
+    """As many numbers as the built models hold, layer by layer; two operations for every use of a weight, shapes from a run."""
+    for config in [
+        *IMAGE_CONFIGS,
+        CNNConfig((7, 9, 1), channels=(2, 3), kernel=2, padding=(0, 2), hidden=(4, 5), outputs=2),
+        *[MLPConfig(9, hidden, 3, norm=norm) for norm in ("none", "batch", "layer", "rms") for hidden in ((8, 7), ())],
+    ]:
+        held = {}
+        for name, p in model_of(config).named_parameters():
+            layer, _, part = name.rpartition(".")
+            size, weight = held.get(layer, (0, None))
+            held[layer] = size + p.data.size, p.data if part == "weight" else weight
+        rows = count.layers(config)
+        assert {row.name: row.parameters for row in rows} == {name: size for name, (size, _) in held.items()}
+        assert count.parameters(config) == sum(size for size, _ in held.values()) and count.flops(config) == sum(row.flops for row in rows)
+        for row in rows:
+            weight = held[row.name][1]
+            assert row.shape[-1] == len(weight)
+            assert row.flops == (2 * math.prod(row.shape) * weight[0].size if weight.ndim > 1 else 0)
+    residual = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[2])}
+    assert residual["stem"] == residual["stem_norm"] == residual["blocks.1.conv_2"] == (5, 7, 3)
+    assert residual["blocks.2.conv_1"] == residual["blocks.2.project"] == residual["blocks.3.norm_2"] == (3, 4, 4)
+    assert residual["blocks.4.project"] == residual["blocks.4.conv_2"] == (2, 2, 4) and residual["head"] == (3,)
+    convolutional = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[0])}
+    assert convolutional == {"convs.0": (9, 8, 3), "convs.1": (2, 2, 4), "layers.0": (5,), "layers.1": (3,)}
+    raises(ValueError, "cannot count a dict: pass a configuration", lambda: count.parameters({}))

@@ -259,8 +259,8 @@ FAMOUS = [
     (
         "dlcourse.numpy.convolution",
         "bias gradient averaged",
-        "return dx, dweight, dy.sum(axis=(0, 1, 2))",
-        "return dx, dweight, dy.mean(axis=(0, 1, 2))",
+        "return dx, dweight, None if bias is None else dy.sum(axis=(0, 1, 2))",
+        "return dx, dweight, None if bias is None else dy.mean(axis=(0, 1, 2))",
     ),
     (
         "dlcourse.numpy.convolution",
@@ -411,7 +411,14 @@ FAMOUS = [
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),
-    ("dlcourse.initial", "the same seed for all", "np.random.default_rng(seed)", "np.random.default_rng(0)"),
+    *[
+        ("dlcourse.initial", f"the same seed for all {kind}s", text, text.replace("(seed)", "(0)"))
+        for kind, text in [
+            ("MLP", "config, np.random.default_rng(seed), dtype"),
+            ("CNN", "rng = np.random.default_rng(seed)\n"),
+            ("ResNet", "rng, state = np.random.default_rng(seed), {}"),
+        ]
+    ],
 ]
 
 

@@ -331,7 +331,7 @@ def check_every_gradient(model, x, state, rng):
 
 
 CNNS = [
-    (CNNConfig((6, 7, 2), channels=(3, 2), kernel=3, padding=1, hidden=(4,), outputs=3, activation="tanh"), 2),
+    (CNNConfig((6, 7, 2), channels=(3, 2), kernel=3, padding=(1, 2), hidden=(4,), outputs=3, activation="tanh"), 2),
     (CNNConfig((8, 5, 1), channels=(2,), kernel=2, padding=(0,), pool="avg", hidden=(), outputs=2, activation="sigmoid"), 3),
     (CNNConfig((5, 5, 3), channels=(2,), kernel=3, padding=(2,), hidden=(3, 4), outputs=1), 2),
 ]

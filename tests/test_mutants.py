@@ -101,6 +101,7 @@ ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
 ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
 NO_PADDING = "without the shortcut a copy without padding is made"
 FIRST_TWO = "`_places` reads the first two entries"
+ONE_PADDING = "a configuration has one padding for each convolution"
 SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
@@ -148,6 +149,12 @@ EQUIVALENT = {
     ("dlcourse.numpy.optim", "Adam.step", "if self.weight_decay -> if True"): "multiplies by 1.0",
     ("dlcourse.numpy.optim", "clip_gradients", "norm > max_norm -> norm >= max_norm"): "where they are equal the factor is 1.0",
     ("dlcourse.numpy.mlp", "MLP.__call__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.cnn", "CNN.__call__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.cnn", "CNN.__init__", "True -> False"): ONE_PADDING,
+    ("dlcourse.numpy.cnn", "CNN.__init__", "zip(widths, config.padding, strict=True) -> zip(widths, config.padding)"): ONE_PADDING,
+    ("dlcourse.count", "_", "True -> False"): ONE_PADDING,
+    ("dlcourse.count", "_", "zip(config.channels, config.padding, strict=True) -> zip(config.channels, config.padding)"): ONE_PADDING,
+    ("dlcourse.count", "_", "2 -> 3 (number 7)"): "half of 3 and of 1, rounded down, is their third",
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.

@@ -113,7 +113,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True (number 2)"): ADDS_ZERO,
-    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_soft_cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if count < len(labels) -> if True"): "sets no row to zero when all are kept",

@@ -57,7 +57,7 @@ _ARTICLES = (32, 32, 3), (32, 64), 5, (0, 0), (1024,), 10
     Case("sides that are odd", lambda rng: ((13, 13, 2), (3,), 3, (0,), (4,), 3), show=True),
     Case(
         "image that is not square",
-        lambda rng: ((12, 20, 1), (3, 5), 3, (1, 1), (7,), 4),
+        lambda rng: ((12, 20, 1), (3, 5), 3, (2, 0), (7,), 4),
         show=True,
     ),
     Case("LeNet-5", lambda rng: _LENET, show=True),

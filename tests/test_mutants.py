@@ -133,9 +133,13 @@ EQUIVALENT = {
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
-BACK = "\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
-CONVOLUTION = "c.conv2d(x, self.weight.data, self.bias.data, **self.geometry)" + BACK
-WEIGHT, BIAS = "            self.weight.grad += dweight\n", "            self.bias.grad += dbias\n"
+LINEAR = "f.linear(x, weight, bias)\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+CONVOLUTION = (
+    "c.conv2d(x, self.weight.data, bias, **self.geometry)\n\n        def backward(dy, need_dx=True):\n"
+    "            dx, dweight, dbias = vjp(dy, need_dx)\n"
+)
+WEIGHT = "            self.weight.grad += dweight\n"
+BIAS = "            if self.bias:\n                self.bias.grad += dbias\n"
 FAMOUS = [
     ("dlcourse.numpy.functional", "softmax over the batch", "y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
     (
@@ -213,15 +217,17 @@ FAMOUS = [
         "norm = max(math.sqrt(float(np.vdot(g, g))) for g in gradients)",
     ),
     *[
-        ("dlcourse.numpy.layers", f"the last use overwrites a shared {name}'s gradient", call + old, call + new)
-        for call in (CONVOLUTION,)
-        for name, old, new in [
-            ("weight", WEIGHT + BIAS, WEIGHT.replace("+=", "[...] =") + BIAS),
-            ("bias", WEIGHT + BIAS, WEIGHT + BIAS.replace("+=", "[...] =")),
-        ]
+        ("dlcourse.numpy.layers", f"the last use overwrites a shared {layer}'s {name} gradient", call + WEIGHT + BIAS, call + new)
+        for layer, call in (("Linear", LINEAR), ("Conv2d", CONVOLUTION))
+        for name, new in (("weight", WEIGHT.replace("+=", "[...] =") + BIAS), ("bias", WEIGHT + BIAS.replace("+=", "[...] =")))
     ],
-    ("dlcourse.numpy.convolution", "overlapping windows overwrite each other", "padded[place] += part", "padded[place] = part"),
-    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free &= ~first\n", ""),
+    (
+        "dlcourse.numpy.convolution",
+        "overlapping windows overwrite each other",
+        "padded[place] += part.reshape",
+        "padded[place] = part.reshape",
+    ),
+    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free ^= first\n", ""),
     (
         "dlcourse.numpy.convolution",
         "gradient to the last maximum",
@@ -238,8 +244,8 @@ FAMOUS = [
     (
         "dlcourse.numpy.convolution",
         "bias gradient averaged",
-        "return dx, dweight, dy.sum(axis=(0, 1, 2))",
-        "return dx, dweight, dy.mean(axis=(0, 1, 2))",
+        "return np.ones(len(rows), rows.dtype) @ rows",
+        "return np.ones(len(rows), rows.dtype) @ rows / len(rows)",
     ),
     (
         "dlcourse.numpy.convolution",
@@ -250,18 +256,6 @@ FAMOUS = [
     ("dlcourse.geometry", "output size rounded up", "- span) // stride + 1", "- span + stride - 1) // stride + 1"),
     ("dlcourse.geometry", "one bias a kernel position", "* outputs + outputs", "* outputs + kernel * kernel"),
     ("dlcourse.geometry", "stride applied before its own layer", "        field += ", "        jump *= stride\n        field += "),
-    (
-        "dlcourse.numpy.layers",
-        "the last use overwrites a shared weight's gradient",
-        "            self.weight.grad += dweight\n            if self.bias:",
-        "            self.weight.grad[...] = dweight\n            if self.bias:",
-    ),
-    (
-        "dlcourse.numpy.layers",
-        "the last use overwrites a shared bias's gradient",
-        "                self.bias.grad += dbias",
-        "                self.bias.grad[...] = dbias",
-    ),
     ("dlcourse.numpy.layers", "batch norm that never leaves training", "self.training, self.momentum", "True, self.momentum"),
     (
         "dlcourse.numpy.functional",

@@ -158,7 +158,13 @@ EQUIVALENT = {
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
+LINEAR = "f.linear(x, weight, bias)\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+CONVOLUTION = (
+    "c.conv2d(x, self.weight.data, bias, **self.geometry)\n\n        def backward(dy, need_dx=True):\n"
+    "            dx, dweight, dbias = vjp(dy, need_dx)\n"
+)
 WEIGHT = "            self.weight.grad += dweight\n"
+BIAS = "            if self.bias:\n                self.bias.grad += dbias\n"
 FAMOUS = [
     ("dlcourse.numpy.functional", "softmax over the batch", "y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
     (
@@ -236,20 +242,17 @@ FAMOUS = [
         "norm = max(math.sqrt(float(np.vdot(g, g))) for g in gradients)",
     ),
     *[
-        (
-            "dlcourse.numpy.layers",
-            f"the last use overwrites a shared {layer} {name}'s gradient",
-            f"{call}\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n{before}{line}",
-            f"{call}\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n{before}{line.replace('+=', '[...] =')}",
-        )
-        for layer, call in [("Linear", "f.linear(x, weight, bias)"), ("Conv2d", "c.conv2d(x, self.weight.data, bias, **self.geometry)")]
-        for name, before, line in [
-            ("weight", "", WEIGHT),
-            ("bias", f"{WEIGHT}            if self.bias:\n", "                self.bias.grad += dbias\n"),
-        ]
+        ("dlcourse.numpy.layers", f"the last use overwrites a shared {layer}'s {name} gradient", call + WEIGHT + BIAS, call + new)
+        for layer, call in (("Linear", LINEAR), ("Conv2d", CONVOLUTION))
+        for name, new in (("weight", WEIGHT.replace("+=", "[...] =") + BIAS), ("bias", WEIGHT + BIAS.replace("+=", "[...] =")))
     ],
-    ("dlcourse.numpy.convolution", "overlapping windows overwrite each other", "padded[place] += part", "padded[place] = part"),
-    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free &= ~first\n", ""),
+    (
+        "dlcourse.numpy.convolution",
+        "overlapping windows overwrite each other",
+        "padded[place] += part.reshape",
+        "padded[place] = part.reshape",
+    ),
+    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free ^= first\n", ""),
     (
         "dlcourse.numpy.convolution",
         "gradient to the last maximum",
@@ -266,8 +269,8 @@ FAMOUS = [
     (
         "dlcourse.numpy.convolution",
         "bias gradient averaged",
-        "return dx, dweight, None if bias is None else dy.sum(axis=(0, 1, 2))",
-        "return dx, dweight, None if bias is None else dy.mean(axis=(0, 1, 2))",
+        "return np.ones(len(rows), rows.dtype) @ rows",
+        "return np.ones(len(rows), rows.dtype) @ rows / len(rows)",
     ),
     (
         "dlcourse.numpy.convolution",

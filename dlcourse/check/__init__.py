@@ -24,6 +24,7 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
+from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
 from dlcourse.check.use import restore, use
 
 EXERCISES = {
@@ -48,6 +49,9 @@ EXERCISES = {
         layer_norm_backward,
         batch_norm_predict,
         dead_units,
+        block_parameters,
+        residual_backward,
+        fold_norm,
     )
 }
 

@@ -31,6 +31,7 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
+from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
 from dlcourse.check.use import restore, use
 
 EXERCISES = {
@@ -60,6 +61,9 @@ EXERCISES = {
         soft_cross_entropy,
         crop_images,
         batched_accuracy,
+        block_parameters,
+        residual_backward,
+        fold_norm,
     )
 }
 

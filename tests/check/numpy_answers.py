@@ -173,3 +173,32 @@ def batched_accuracy(logits, labels, batch_size):
         batch = slice(start, start + batch_size)
         right += np.count_nonzero(np.argmax(logits[batch], axis=1) == labels[batch])
     return right / len(labels)
+
+
+def block_parameters(inputs, outputs, stride):
+    total, channels = 0, inputs
+    for _ in range(2):  # each kernel looks at all channels below it and has a norm of two numbers
+        total += outputs * (channels * 3**2 + 2)
+        channels = outputs
+    if inputs != outputs or stride > 1:
+        total += outputs * (inputs + 2)
+    return total
+
+
+def residual_backward(x, W1, W2, P, dy):
+    gradients = [np.zeros_like(a) for a in (x, W1, W2, P)]
+    for n, example in enumerate(x):  # one example at a time, outer products
+        z1 = W1 @ example
+        h = np.maximum(z1, 0)
+        dz = np.where(W2 @ h + P @ example > 0, dy[n], 0.0)
+        dz1 = np.where(z1 > 0, dz @ W2, 0.0)
+        gradients[0][n] = dz @ P + dz1 @ W1
+        gradients[1] += np.outer(dz1, example)
+        gradients[2] += np.outer(dz, h)
+        gradients[3] += np.outer(dz, example)
+    return gradients
+
+
+def fold_norm(weight, bias, gamma, beta, mean, variance, eps):
+    s = np.sqrt(variance + eps)
+    return np.einsum("o...,o,o->o...", weight, gamma, 1 / s), (bias - mean) / s * gamma + beta

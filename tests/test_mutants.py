@@ -43,6 +43,8 @@ def check_optim(optim, _=None):
         models.check_optimizer(optim, kind, options, steps=3)
     models.check_buffer(optim)
 
+    models.check_pieces(optim)
+
 
 def check_layers(layers, _=None):
     models.check_linear_layer(layers)
@@ -69,8 +71,23 @@ def check_mlp(mlp, _=None):
     models.check_mlp_dropout(mlp)
 
 
+def check_cnn(cnn, _=None):
+    models.check_cnn(cnn)
+    models.check_cnn_dropout(cnn)
+
+
+def check_resnet(resnet, _=None):
+    models.check_block(resnet)
+    models.check_resnet(resnet)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
+    models.check_initial_of_images(initial)
+
+
+def check_count(count, _=None):
+    models.check_count(count)
 
 
 MODULES = {
@@ -81,6 +98,9 @@ MODULES = {
     "dlcourse.numpy.module": check_module,
     "dlcourse.numpy.layers": check_layers,
     "dlcourse.numpy.mlp": check_mlp,
+    "dlcourse.numpy.cnn": check_cnn,
+    "dlcourse.numpy.resnet": check_resnet,
+    "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
 
@@ -88,6 +108,7 @@ ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
 ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
 NO_PADDING = "without the shortcut a copy without padding is made"
 FIRST_TWO = "`_places` reads the first two entries"
+ONE_PADDING = "a configuration has one padding for each convolution"
 SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
@@ -99,7 +120,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True (number 2)"): ADDS_ZERO,
-    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_soft_cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if count < len(labels) -> if True"): "sets no row to zero when all are kept",
@@ -116,14 +137,19 @@ EQUIVALENT = {
     ): "a copy more",
     ("dlcourse.numpy.functional", "binary_cross_entropy", "False -> True"): "a copy more",
     ("dlcourse.numpy.functional", "_sigmoid", "x >= 0 -> x > 0"): "at x = 0 both branches are 1 / 2",
+    ("dlcourse.numpy.convolution", "_channel_sums", "0 -> -1"): "there is one group: the first is the last",
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 2)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 8)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.convolution", "conv2d", "if need_dx -> if True"): "computed, and then left out",
+    ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 6)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "max_pool2d", "if stride < size -> if True"): ADDS_ZERO,
+    ("dlcourse.numpy.convolution", "max_pool2d", "stride < size -> stride <= size"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "_pad", "0 -> -1"): NO_PADDING,
     ("dlcourse.numpy.convolution", "_pad", "if padding == 0 -> if False"): NO_PADDING,
     ("dlcourse.numpy.convolution", "_scatter", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "0 -> -1 (number 3)"): "there is one group: the first is the last",
-    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 4)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 5)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 7)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "max_pool2d", "0 -> -1 (number 2)"): "the maximum may begin at any of the places",
     ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
@@ -138,12 +164,22 @@ EQUIVALENT = {
     ("dlcourse.numpy.module", "Module.dtype", "0 -> -1"): "the dtype of any parameter: they have one dtype",
     ("dlcourse.numpy.module", "Module.load_state", "if isinstance(p, Parameter) -> if True"): "a buffer with a gradient that nothing reads",
     ("dlcourse.numpy.mlp", "MLP.__call__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.cnn", "CNN.__call__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.cnn", "CNN.__init__", "True -> False"): ONE_PADDING,
+    ("dlcourse.numpy.cnn", "CNN.__init__", "zip(widths, config.padding, strict=True) -> zip(widths, config.padding)"): ONE_PADDING,
+    ("dlcourse.count", "_", "True -> False"): ONE_PADDING,
+    ("dlcourse.count", "_", "zip(config.channels, config.padding, strict=True) -> zip(config.channels, config.padding)"): ONE_PADDING,
+    ("dlcourse.count", "_", "2 -> 3 (number 7)"): "half of 3 and of 1, rounded down, is their third",
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
-BACK = "\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
-CONVOLUTION = "c.conv2d(x, self.weight.data, self.bias.data, **self.geometry)" + BACK
-WEIGHT, BIAS = "            self.weight.grad += dweight\n", "            self.bias.grad += dbias\n"
+LINEAR = "f.linear(x, weight, bias)\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+CONVOLUTION = (
+    "c.conv2d(x, self.weight.data, bias, **self.geometry)\n\n        def backward(dy, need_dx=True):\n"
+    "            dx, dweight, dbias = vjp(dy, need_dx)\n"
+)
+WEIGHT = "            self.weight.grad += dweight\n"
+BIAS = "            if self.bias:\n                self.bias.grad += dbias\n"
 FAMOUS = [
     ("dlcourse.numpy.functional", "softmax over the batch", "y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
     (
@@ -221,15 +257,17 @@ FAMOUS = [
         "norm = max(math.sqrt(float(np.vdot(g, g))) for g in gradients)",
     ),
     *[
-        ("dlcourse.numpy.layers", f"the last use overwrites a shared {name}'s gradient", call + old, call + new)
-        for call in (CONVOLUTION,)
-        for name, old, new in [
-            ("weight", WEIGHT + BIAS, WEIGHT.replace("+=", "[...] =") + BIAS),
-            ("bias", WEIGHT + BIAS, WEIGHT + BIAS.replace("+=", "[...] =")),
-        ]
+        ("dlcourse.numpy.layers", f"the last use overwrites a shared {layer}'s {name} gradient", call + WEIGHT + BIAS, call + new)
+        for layer, call in (("Linear", LINEAR), ("Conv2d", CONVOLUTION))
+        for name, new in (("weight", WEIGHT.replace("+=", "[...] =") + BIAS), ("bias", WEIGHT + BIAS.replace("+=", "[...] =")))
     ],
-    ("dlcourse.numpy.convolution", "overlapping windows overwrite each other", "padded[place] += part", "padded[place] = part"),
-    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free &= ~first\n", ""),
+    (
+        "dlcourse.numpy.convolution",
+        "overlapping windows overwrite each other",
+        "padded[place] += part.reshape",
+        "padded[place] = part.reshape",
+    ),
+    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free ^= first\n", ""),
     (
         "dlcourse.numpy.convolution",
         "gradient to the last maximum",
@@ -246,8 +284,8 @@ FAMOUS = [
     (
         "dlcourse.numpy.convolution",
         "bias gradient averaged",
-        "return dx, dweight, dy.sum(axis=(0, 1, 2))",
-        "return dx, dweight, dy.mean(axis=(0, 1, 2))",
+        "return np.ones(len(rows), rows.dtype) @ rows",
+        "return np.ones(len(rows), rows.dtype) @ rows / len(rows)",
     ),
     (
         "dlcourse.numpy.convolution",
@@ -258,18 +296,6 @@ FAMOUS = [
     ("dlcourse.geometry", "output size rounded up", "- span) // stride + 1", "- span + stride - 1) // stride + 1"),
     ("dlcourse.geometry", "one bias a kernel position", "* outputs + outputs", "* outputs + kernel * kernel"),
     ("dlcourse.geometry", "stride applied before its own layer", "        field += ", "        jump *= stride\n        field += "),
-    (
-        "dlcourse.numpy.layers",
-        "the last use overwrites a shared weight's gradient",
-        "            self.weight.grad += dweight\n            if self.bias:",
-        "            self.weight.grad[...] = dweight\n            if self.bias:",
-    ),
-    (
-        "dlcourse.numpy.layers",
-        "the last use overwrites a shared bias's gradient",
-        "                self.bias.grad += dbias",
-        "                self.bias.grad[...] = dbias",
-    ),
     ("dlcourse.numpy.layers", "batch norm that never leaves training", "self.training, self.momentum", "True, self.momentum"),
     ("dlcourse.numpy.layers", "a frozen batch norm that goes on learning its statistics", "mode and not self.weight.frozen", "mode"),
     ("dlcourse.numpy.module", "what is frozen still trains", " if not p.frozen]", "]"),
@@ -338,10 +364,88 @@ FAMOUS = [
         "GAINS.get(config.activation, 1.0) if is_hidden else 1.0",
         "GAINS.get(config.activation, 1.0)",
     ),
-    ("dlcourse.initial", "variance by the outputs", "math.sqrt(gain / inputs)", "math.sqrt(gain / outputs)"),
-    ("dlcourse.initial", "a standard deviation of gain / I", "math.sqrt(gain / inputs)", "gain / inputs"),
-    ("dlcourse.initial", "weights (I, O)", "size=(outputs, inputs)", "size=(inputs, outputs)"),
-    ("dlcourse.initial", "the same seed for all", "np.random.default_rng(seed)", "np.random.default_rng(0)"),
+    (
+        "dlcourse.initial",
+        "variance by the outputs",
+        "gain / inputs, dtype)\n        if hidden",
+        "gain / outputs, dtype)\n        if hidden",
+    ),
+    ("dlcourse.initial", "a standard deviation of gain / I", "rng.normal(0.0, math.sqrt(variance),", "rng.normal(0.0, variance,"),
+    ("dlcourse.initial", "weights (I, O)", "(outputs, inputs), gain", "(inputs, outputs), gain"),
+    ("dlcourse.initial", "kernels OIHW", "(outputs, size, size, inputs)", "(outputs, inputs, size, size)"),
+    ("dlcourse.initial", "variance of a kernel by its channels alone", "gain / (size * size * inputs)", "gain / inputs"),
+    ("dlcourse.initial", "variance of a kernel by its side", "gain / (size * size * inputs)", "gain / (size * inputs)"),
+    ("dlcourse.initial", "gain 2 for a projection", "outputs, 1, inputs, 1.0)", "outputs, 1, inputs, 2.0)"),
+    ("dlcourse.numpy.cnn", "backward in the order of forward", "for back in reversed(backs[1:]):", "for back in backs[1:]:"),
+    (
+        "dlcourse.numpy.cnn",
+        "the maps flattened channels first",
+        "h = h.reshape(len(h), -1)",
+        "h = h.transpose(0, 3, 1, 2).reshape(len(h), -1)",
+    ),
+    ("dlcourse.numpy.cnn", "the gradient left flat", "dh.reshape(maps)", "dh"),
+    (
+        "dlcourse.numpy.cnn",
+        "the activation's way back forgotten",
+        "backs += [conv_back, activation_back, pool_back]",
+        "backs += [conv_back, pool_back]",
+    ),
+    (
+        "dlcourse.numpy.cnn",
+        "the way back in a wrong order",
+        "backs += [conv_back, activation_back, pool_back]",
+        "backs += [conv_back, pool_back, activation_back]",
+    ),
+    ("dlcourse.numpy.cnn", "one padding for all", "padding=p)", "padding=config.padding[0])"),
+    ("dlcourse.numpy.cnn", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),
+    ("dlcourse.numpy.resnet", "the skip's gradient forgotten", "return dx + dz if self.skip else dx", "return dx"),
+    (
+        "dlcourse.numpy.resnet",
+        "the skip's gradient without the last ReLU",
+        "return dx + dz if self.skip else dx",
+        "return dx + dy if self.skip else dx",
+    ),
+    ("dlcourse.numpy.resnet", "the projection's gradient forgotten", "return dx + project_back(project_norm_back(dz))", "return dx"),
+    ("dlcourse.numpy.resnet", "the projection taken for the identity", "return dx + project_back(project_norm_back(dz))", "return dx + dz"),
+    (
+        "dlcourse.numpy.resnet",
+        "the projection's norm forgotten on the way back",
+        "project_back(project_norm_back(dz))",
+        "project_back(dz)",
+    ),
+    (
+        "dlcourse.numpy.resnet",
+        "norm and convolution exchanged on the way back",
+        "conv_2_back(norm_2_back(dz))",
+        "norm_2_back(conv_2_back(dz))",
+    ),
+    ("dlcourse.numpy.resnet", "the first ReLU forgotten on the way back", "relu_1_back(dh)", "dh"),
+    ("dlcourse.numpy.resnet", "ReLU before the sum", "z, norm_2_back = self.norm_2(z)\n", "z, norm_2_back = self.norm_2(f.relu(z)[0])\n"),
+    (
+        "dlcourse.numpy.resnet",
+        "both convolutions strided",
+        "self.conv_2 = Conv2d(outputs, outputs, 3, padding=1, bias=bias)",
+        "self.conv_2 = Conv2d(outputs, outputs, 3, stride, padding=1, bias=bias)",
+    ),
+    (
+        "dlcourse.numpy.resnet",
+        "a projection where only the stride changes forgotten",
+        "(stride > 1 or inputs != outputs)",
+        "inputs != outputs",
+    ),
+    ("dlcourse.numpy.resnet", "one norm for both convolutions", "self.norm_2(z)", "self.norm_1(z)"),
+    ("dlcourse.numpy.resnet", "blocks' way back in the order of forward", "for back in reversed(backs[1:]):", "for back in backs[1:]:"),
+    ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
+    ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
+    ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),
+    *[
+        ("dlcourse.initial", f"the same seed for all {kind}s", text, text.replace("(seed)", "(0)"))
+        for kind, text in [
+            ("MLP", "config, np.random.default_rng(seed), dtype"),
+            ("CNN", "rng = np.random.default_rng(seed)\n"),
+            ("ResNet", "rng, state = np.random.default_rng(seed), {}"),
+        ]
+    ],
 ]
 
 

@@ -157,7 +157,9 @@ def _report(epoch, row):
 def _transfer(options):
     from dlcourse import recipes, transfer
 
-    results = transfer.run(transfer.STUDY, options.backend, report=lambda line: print(line, flush=True))
+    results = transfer.run(
+        transfer.STUDY, options.backend, report=lambda line: print(line, flush=True)
+    )
     if options.record:
         path = Path("results") / f"{transfer.STUDY.name}.json"
         recipes.write(path, results)

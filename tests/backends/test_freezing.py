@@ -206,6 +206,19 @@ def test_a_checkpoint_of_another_freezing_is_refused(backend, tmp_path):
         train.fit(other, data, epochs=2, folder=tmp_path, resume=True)
 
 
+def test_frozen_layers_are_shared_by_workers():
+    """Weights that come later by load_state reach all workers, the frozen ones too."""
+    ends = []
+    for workers in (1, 2):
+        learner = learner_of("numpy", model_of("numpy", SMALL).freeze("convs"), workers=workers)
+        learner.model.load_state(initial_state(SMALL, 5))
+        for batch in batches(SMALL, 3):
+            learner.step(batch, 0.01)
+        ends.append(learner.model.state())
+    compare(*ends).check(1e-5)
+    assert not changed({name: ends[1][name] for name in CONVS}, initial_state(SMALL, 5))
+
+
 def test_mlx_keeps_its_own_freeze():
     model = model_of("mlx", SMALL)
     model.freeze(keys="bias")

@@ -11,13 +11,12 @@ LOSSES = ("cross_entropy", "binary_cross_entropy", "mse")
 
 def check_inputs(x, inputs):
     """Raise ValueError unless x holds at least one example of what a model takes: (B, ...) of `inputs` numbers each,
-    or images (B, H, W, C) where `inputs` is (H, W, C)."""
+    or images (B, H, W, C) of floats where `inputs` is (H, W, C).
+
+    Images with their channels first are known by their shape. Where it is the same both ways, as (3, 3, 3) is, they are taken for channels
+    last. Their numbers may be of any size; whole numbers are refused, as most are the 0 to 255 of a file."""
     if isinstance(inputs, tuple):
-        check_images(x, inputs[2])
-        if len(x) and x.shape[1:] != inputs:
-            raise ValueError(
-                f"images are {x.shape[1]} x {x.shape[2]} but the model takes {inputs[0]} x {inputs[1]}: build it with inputs={x.shape[1:]}, or pass the data it was built for"
-            )
+        _check_image_batch(x, inputs)
     elif np.ndim(x) < 2:
         raise ValueError(
             f"x has shape {np.shape(x)}: the first axis is the batch, so a single example needs x[None]"
@@ -28,6 +27,37 @@ def check_inputs(x, inputs):
     if not isinstance(inputs, tuple) and given != inputs:
         raise ValueError(
             f"an example has {given} numbers but the model takes {inputs}: build it with inputs={given}, or pass the data it was built for"
+        )
+
+
+def _check_image_batch(x, inputs):
+    shape, (height, width, channels) = np.shape(x), inputs
+    if shape == inputs:
+        raise ValueError(
+            f"x has shape {shape}, a single image, but a batch is (N, H, W, C): pass x[None]"
+        )
+    if len(shape) == 3 and (*shape[1:], 1) == inputs:
+        raise ValueError(
+            f"x has shape {shape} without an axis for its one channel, but images are (N, H, W, C): pass x[..., None]"
+        )
+    if len(shape) == 2 and shape[1] == math.prod(inputs):
+        raise ValueError(
+            f"x has shape {shape}, flat rows, but images are (N, H, W, C): pass x.reshape(-1, {height}, {width}, {channels})"
+        )
+    check_images(x)
+    if shape[1:] != inputs:
+        if shape[1:] == (channels, height, width) or shape[1] == channels != shape[3]:
+            raise ValueError(_other_layout(shape, channels, first=False))
+        if shape[3] != channels:
+            raise ValueError(
+                f"images have {shape[3]} channels but the model takes {channels}: build it with inputs={shape[1:]}, or pass the data it was built for"
+            )
+        raise ValueError(
+            f"images are {shape[1]} x {shape[2]} but the model takes {height} x {width}: build it with inputs={shape[1:]}, or pass the data it was built for"
+        )
+    if x.dtype.kind != "f":
+        raise ValueError(
+            f"x holds {x.dtype}, but images are floats, 0 to 1 in this course: pass x / 255 where a byte holds 0 to 255, else x.astype(float)"
         )
 
 
@@ -91,7 +121,7 @@ def check_optimizer(**numbers):
 
 def check_images(x, channels=None, first=False):
     """Raise ValueError unless x is a batch of images, (N, H, W, C), or (N, C, H, W) where `first`, of `channels` channels."""
-    wanted, move = ("(N, C, H, W)", (0, 3, 1, 2)) if first else ("(N, H, W, C)", (0, 2, 3, 1))
+    wanted = "(N, C, H, W)" if first else "(N, H, W, C)"
     if np.ndim(x) != 4:
         raise ValueError(
             f"x has shape {tuple(np.shape(x))} but images are {wanted}: add the missing axes of length 1, a single image needs x[None]"
@@ -100,13 +130,17 @@ def check_images(x, channels=None, first=False):
     if channels is None or x.shape[own] == channels:
         return
     if x.shape[other] == channels:
-        given, name = ("last", "permute") if first else ("first", "transpose")
-        raise ValueError(
-            f"x has shape {tuple(x.shape)} with its {channels} channels {given}, but images are {wanted}: pass x.{name}{move}"
-        )
+        raise ValueError(_other_layout(tuple(x.shape), channels, first))
     raise ValueError(
         f"x has shape {tuple(x.shape)}, that is {x.shape[own]} channels, but the layer takes {channels}: build it with inputs={x.shape[own]}, or pass {wanted}"
     )
+
+
+def _other_layout(shape, channels, first):
+    """The sentence for images of which `first` is wanted and the other is given."""
+    if first:
+        return f"x has shape {shape} with its {channels} channels last, but images are (N, C, H, W): pass x.permute(0, 3, 1, 2)"
+    return f"x has shape {shape} with its {channels} channels first, but images are (N, H, W, C): pass x.transpose(0, 2, 3, 1)"
 
 
 def check_whole(**numbers):

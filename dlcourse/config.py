@@ -30,6 +30,11 @@ class MLPConfig:
             raise ValueError(
                 f"hidden={self.hidden!r} is not a tuple: write one entry a hidden layer, hidden=({self.hidden},)"
             )
+        if isinstance(self.inputs, tuple | list):
+            raise ValueError(
+                f"inputs={self.inputs!r} is not a number: an MLP flattens its images, write inputs={math.prod(self.inputs)}"
+            )
+        _check_one(outputs=self.outputs)
         _check_whole("layer sizes", inputs=self.inputs, hidden=self.hidden, outputs=self.outputs)
         _check_choice("activation", self.activation, ACTIVATIONS)
         _check_choice("norm", self.norm, NORMS)
@@ -63,9 +68,11 @@ class CNNConfig:
 
     def __post_init__(self):
         _check_image(self.inputs)
+        _check_entries(channels=self.channels, hidden=self.hidden)
         if isinstance(self.padding, Integral):
             object.__setattr__(self, "padding", (self.padding,) * len(self.channels))
-        _check_entries(channels=self.channels, padding=self.padding, hidden=self.hidden)
+        _check_entries(padding=self.padding)
+        _check_one(kernel=self.kernel, outputs=self.outputs)
         _check_whole(
             "layer sizes",
             channels=self.channels,
@@ -95,10 +102,15 @@ class CNNConfig:
     def features(self):
         """(height, width, channels) of what the last pooling leaves; the product is the width of the first Linear layer."""
         height, width, _ = self.inputs
-        for padding in self.padding:
+        for i, padding in enumerate(self.padding):
+            _check_fits(f"convs.{i}", height, width, self.kernel, padding)
             height, width = (
                 output_size(side, self.kernel, padding=padding) for side in (height, width)
             )
+            if min(height, width) < 2:
+                raise ValueError(
+                    f"convs.{i} leaves {height} x {width} pixels, too few for the 2 x 2 pooling behind it: use more padding, fewer convolutions or larger images"
+                )
             height, width = (output_size(side, 2, stride=2) for side in (height, width))
         return height, width, self.channels[-1]
 
@@ -135,12 +147,15 @@ class ResNetConfig:
             name: getattr(self, name) for name in ("widths", "blocks", "strides", "stem", "outputs")
         }
         _check_entries(widths=self.widths, blocks=self.blocks, strides=self.strides)
-        _check_whole("they", **sizes)
+        _check_one(stem=self.stem, outputs=self.outputs)
+        _check_whole("the sizes of a network", **sizes)
         if not self.widths or not len(self.widths) == len(self.blocks) == len(self.strides):
             raise ValueError(
                 f"widths={self.widths}, blocks={self.blocks}, strides={self.strides}: give one entry of each for every stage"
             )
         _check_choice("norm", self.norm, ("batch", "none"))
+        if not isinstance(self.skip, bool):
+            raise ValueError(f"skip={self.skip!r}: it is True or False")
         _set(self, inputs=self.inputs, **sizes)
 
     @property
@@ -185,6 +200,26 @@ def _check_image(inputs):
             f"inputs={inputs!r}: an image is (height, width, channels), for example (28, 28, 1)"
         )
     _check_whole("an image's sides and channels", inputs=inputs)
+    if inputs[0] in (1, 3) and inputs[1] == inputs[2] > 4:
+        raise ValueError(
+            f"inputs={tuple(inputs)} has the channels first, but an image is (height, width, channels): write inputs={(*inputs[1:], inputs[0])}"
+        )
+
+
+def _check_fits(name, height, width, kernel, padding):
+    height, width = height + 2 * padding, width + 2 * padding
+    missing = kernel - min(height, width)
+    if missing > 0:
+        raise ValueError(
+            f"{name} has a kernel of {kernel} but its images have {height} x {width} pixels, padding={padding} included: "
+            f"use kernel={kernel - missing} or less, padding={padding + (missing + 1) // 2} for this layer, or larger images"
+        )
+
+
+def _check_one(**sizes):
+    for name, value in sizes.items():
+        if isinstance(value, tuple | list):
+            raise ValueError(f"{name}={value!r} is not a number: write one number, {name}=3")
 
 
 def _check_choice(name, value, choices):

@@ -10,7 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcourse.config import ResNetConfig
 from dlcourse.errors import need
+from dlcourse.initial import initial_state
 
 
 def check_names(shapes, state):
@@ -61,6 +63,37 @@ def to_torch(array):
 def from_torch(array):
     """OIHW -> OHWI for 4-D convolution weights; all others unchanged."""
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
+
+
+# ---------------------------------------------------------------- batch norm
+
+
+def fold_norms(config, state, eps=1e-5):
+    """w' = w gamma / sqrt(var + eps),  b' = beta - gamma mean / sqrt(var + eps)  (eq-fold-norm): every convolution and the norm behind it in one.
+
+    The state of a ResNetConfig(norm="batch") -> the state of the same network with norm="none". In evaluation mode, where the statistics are
+    constants, the two have equal outputs. w (O, K, K, I), all others (O,); `eps` is the norms' own. Raises ValueError where there is no batch
+    norm to fold, and for a state of another network."""
+    if not isinstance(config, ResNetConfig) or config.norm != "batch":
+        raise ValueError(
+            f'{config} has no batch norm behind its convolutions: pass a ResNetConfig(norm="batch")'
+        )
+    check_names({name: array.shape for name, array in initial_state(config, 0).items()}, state)
+    folded = {}
+    for name, array in state.items():
+        if array.ndim == 4:
+            conv = name.removesuffix(".weight")
+            norm = conv.replace("conv_", "norm_") if "conv_" in conv else f"{conv}_norm"
+            gamma, beta, mean, var = (
+                state[f"{norm}.{part}"]
+                for part in ("weight", "bias", "running_mean", "running_var")
+            )
+            scale = gamma / np.sqrt(var + eps)
+            folded[name] = array * scale[:, None, None, None]
+            folded[f"{conv}.bias"] = beta - mean * scale
+        elif name.startswith("head."):
+            folded[name] = array.copy()
+    return folded
 
 
 # ---------------------------------------------------------------- files

@@ -9,7 +9,7 @@ import pytest
 import dlcourse
 from dlcourse import errors
 from dlcourse.boundary import LOSSES
-from dlcourse.config import MLPConfig
+from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
 from dlcourse.initial import initial_state
 
 CONFIG = MLPConfig(6, (4,), 3)
@@ -18,7 +18,7 @@ each_backend = pytest.mark.parametrize("backend", dlcourse.BACKENDS)
 
 def learner_of(backend, config=CONFIG, **options):
     package = dlcourse.backend(backend)
-    model = package.MLP(config)
+    model = getattr(package, type(config).__name__.removesuffix("Config"))(config)
     model.load_state(initial_state(config, 0))
     return package.Learner(model, package.SGD(model), **options)
 
@@ -97,6 +97,122 @@ def test_images_are_flattened(backend):
     learner = learner_of(backend)
     x = np.random.default_rng(0).normal(size=(4, 2, 3, 1)).astype(np.float32)
     assert np.array_equal(learner.predict(x), learner.predict(x.reshape(4, 6)))
+
+
+# ---------------------------------------------------------------- images
+
+NETWORKS = {
+    "CNN": CNNConfig((8, 9, 3), channels=(4,), kernel=3, padding=0, hidden=(), outputs=3),
+    "ResNet": ResNetConfig((8, 9, 3), widths=(4,), blocks=(1,), strides=(2,), stem=3, outputs=3),
+}
+GREY = CNNConfig((8, 9, 1), channels=(2,), kernel=3, padding=0, hidden=(), outputs=3)
+each_image_network = pytest.mark.parametrize("network", NETWORKS)
+FIRST = "x has shape {} with its 3 channels first, but images are (N, H, W, C): pass x.transpose(0, 2, 3, 1)"
+IMAGES = {
+    "single": ((8, 9, 3), "x has shape (8, 9, 3), a single image, but a batch is (N, H, W, C): pass x[None]"),
+    "flat": ((4, 216), "x has shape (4, 216), flat rows, but images are (N, H, W, C): pass x.reshape(-1, 8, 9, 3)"),
+    "flat, another length": (
+        (4, 215),
+        "x has shape (4, 215) but images are (N, H, W, C): add the missing axes of length 1, a single image needs x[None]",
+    ),
+    "no channels": (
+        (4, 8, 9),
+        "x has shape (4, 8, 9) but images are (N, H, W, C): add the missing axes of length 1, a single image needs x[None]",
+    ),
+    "a number": ((), "x has shape () but images are (N, H, W, C): add the missing axes of length 1, a single image needs x[None]"),
+    "channels first": ((4, 3, 8, 9), FIRST.format("(4, 3, 8, 9)")),
+    "channels first, another size": ((4, 3, 32, 32), FIRST.format("(4, 3, 32, 32)")),
+    "other channels": (
+        (4, 8, 9, 1),
+        "images have 1 channels but the model takes 3: build it with inputs=(8, 9, 1), or pass the data it was built for",
+    ),
+    "other size": (
+        (4, 9, 8, 3),
+        "images are 9 x 8 but the model takes 8 x 9: build it with inputs=(9, 8, 3), or pass the data it was built for",
+    ),
+    "a height of 3": (
+        (4, 3, 9, 3),
+        "images are 3 x 9 but the model takes 8 x 9: build it with inputs=(3, 9, 3), or pass the data it was built for",
+    ),
+    "empty": ((0, 8, 9, 3), "the batch is empty (x has shape (0, 8, 9, 3)): pass at least one example"),
+}
+
+
+@pytest.mark.parametrize(("shape", "sentence"), IMAGES.values(), ids=IMAGES)
+@each_image_network
+@each_backend
+def test_images(backend, network, shape, sentence):
+    learner = learner_of(backend, NETWORKS[network])
+    before = learner.state()
+    x, labels = np.zeros(shape, np.float32), np.zeros(shape[0] if shape else 1, np.int64)
+    for call in (
+        lambda: learner.predict(x),
+        lambda: learner.step((x, labels), 0.1),
+        lambda: learner.evaluate((x, labels)),
+        lambda: learner.gradients((x, labels)),
+    ):
+        assert refusal(call) == sentence
+    assert all(np.array_equal(before[name], array) for name, array in learner.state().items()), "a refused batch changed something"
+
+
+@each_backend
+def test_the_layout_is_known_by_the_whole_shape(backend):
+    """Where the height is the number of channels, one axis cannot tell; where all three are equal nothing can, and channels last are taken."""
+    for inputs, given in [((3, 9, 3), (2, 3, 3, 9)), ((9, 8, 9), (2, 9, 9, 8)), ((8, 9, 8), (2, 8, 8, 9))]:
+        config = CNNConfig(inputs, channels=(2,), kernel=1, padding=0, hidden=(), outputs=3)
+        x = np.zeros(given, np.float32)
+        message = refusal(lambda config=config, x=x: learner_of(backend, config).predict(x))
+        assert f"x has shape {given} with its {inputs[2]} channels first" in message
+        assert learner_of(backend, config).predict(x.transpose(0, 2, 3, 1)).shape == (2, 3)
+    same_both_ways = CNNConfig((3, 3, 3), channels=(2,), kernel=1, padding=0, hidden=(), outputs=3)
+    assert learner_of(backend, same_both_ways).predict(np.zeros((2, 3, 3, 3), np.float32)).shape == (2, 3)
+
+
+@each_backend
+def test_grey_images_keep_their_axis(backend):
+    learner = learner_of(backend, GREY)
+    x = np.zeros((4, 8, 9), np.float32)
+    expected = "x has shape (4, 8, 9) without an axis for its one channel, but images are (N, H, W, C): pass x[..., None]"
+    assert refusal(lambda: learner.predict(x)) == expected
+    assert learner.predict(x[..., None]).shape == (4, 3)
+
+
+@each_image_network
+@each_backend
+def test_whole_numbers_are_no_images(backend, network):
+    learner = learner_of(backend, NETWORKS[network])
+    x = np.random.default_rng(0).integers(0, 256, size=(2, 8, 9, 3))
+    for dtype in (np.uint8, np.int64):
+        expected = (
+            f"x holds {np.dtype(dtype)}, but images are floats, 0 to 1 in this course: "
+            "pass x / 255 where a byte holds 0 to 255, else x.astype(float)"
+        )
+        assert refusal(lambda dtype=dtype: learner.predict(x.astype(dtype))) == expected
+    assert "x holds bool, but images are floats" in refusal(lambda: learner.predict(x > 100))
+    for dtype in (np.float16, np.float32, np.float64):
+        assert learner.predict((x / 255).astype(dtype)).dtype == np.float32
+    assert learner.predict(x.astype(np.float32)).shape == (2, 3), "floats of any size are taken: standardised images leave 0 to 1"
+
+
+@each_image_network
+@each_backend
+def test_labels_of_images(backend, network):
+    learner = learner_of(backend, NETWORKS[network])
+    x = np.zeros((2, 8, 9, 3), np.float32)
+    for labels, sentence in [
+        ([0, 3], "labels run from 0 to 3 but the model has 3 classes: build it with outputs=4"),
+        ([-1, 0], "labels run from -1 to 0 but the model has 3 classes"),
+        ([0], "2 examples but 1 targets: each example needs one"),
+    ]:
+        assert sentence in refusal(lambda labels=labels: learner.step((x, np.array(labels)), 0.1))
+
+
+@each_backend
+def test_an_mlp_takes_images_of_any_layout(backend):
+    """It flattens them: no layout is asked for, and whole numbers are taken as before."""
+    learner = learner_of(backend)
+    x = np.arange(12).reshape(2, 2, 3, 1)
+    assert np.array_equal(learner.predict(x), learner.predict(x.reshape(2, 6).astype(np.float32)))
 
 
 @each_backend

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from dlcourse.config import ACTIVATIONS, MLPConfig
+from dlcourse.config import ACTIVATIONS, CNNConfig, MLPConfig, ResNetConfig
 
 
 def test_defaults():
@@ -43,6 +43,8 @@ def test_activations(activation):
         ({"inputs": "4"}, "inputs holds '4'"),
         ({"inputs": None}, "inputs holds None"),
         ({"inputs": True}, "inputs holds True"),
+        ({"inputs": (28, 28, 1)}, r"inputs=\(28, 28, 1\) is not a number: an MLP flattens its images, write inputs=784"),
+        ({"outputs": (3,)}, r"outputs=\(3,\) is not a number: write one number"),
         ({"outputs": 0}, "outputs holds 0"),
         ({"hidden": (3, 0)}, "hidden holds 0"),
         ({"hidden": (3, 2.5)}, r"hidden holds 2\.5"),
@@ -61,3 +63,111 @@ def test_activations(activation):
 def test_refused(options, message):
     with pytest.raises(ValueError, match=message):
         MLPConfig(**{"inputs": 4} | options)
+
+
+# ---------------------------------------------------------------- images
+
+
+def test_the_default_is_lenet_5():
+    config = CNNConfig()
+    assert config.features == (5, 5, 16)
+    assert config.sizes == (400, 120, 84, 10)
+    assert config.padding == (2, 0)
+    assert CNNConfig(padding=[2, 0]) == config
+
+
+def test_one_padding_stands_for_all():
+    config = CNNConfig((32, 32, 3), channels=(32, 64), padding=0, hidden=(1024,))
+    assert config.padding == (0, 0) and config.features == (5, 5, 64) and config.sizes == (1600, 1024, 10)
+    assert CNNConfig((9, 12, 1), channels=(2,), kernel=3, padding=np.int64(1), hidden=()).features == (4, 6, 2)
+
+
+def test_images_have_plain_sizes_and_a_hash():
+    config = CNNConfig([np.int64(28), 28, 1], channels=[np.int32(6), 16], kernel=np.int8(5))
+    assert {config: 1}[CNNConfig()] == 1
+    assert json.loads(json.dumps(dataclasses.asdict(config)))["inputs"] == [28, 28, 1]
+    residual = ResNetConfig([32, 32, np.int64(3)], stem=np.uint8(16))
+    assert {residual: 1}[ResNetConfig()] == 1
+    assert json.loads(json.dumps(dataclasses.asdict(residual)))["stem"] == 16
+
+
+def test_depth_and_plan():
+    assert [ResNetConfig(blocks=(n, n, n)).depth for n in (3, 5, 9, 18)] == [20, 32, 56, 110]
+    config = ResNetConfig(widths=(16, 32), blocks=(2, 1), strides=(1, 2), stem=8)
+    assert config.depth == 8
+    assert config.plan == [(8, 16, 1), (16, 16, 1), (16, 32, 2)]
+
+
+IMAGES_REFUSED = [
+    ({"inputs": 784}, "inputs=784: an image is (height, width, channels), for example (28, 28, 1)"),
+    ({"inputs": (28, 28)}, "inputs=(28, 28): an image is (height, width, channels), for example (28, 28, 1)"),
+    ({"inputs": (28, 28, 0)}, "inputs holds 0: an image's sides and channels are whole numbers of at least 1"),
+    ({"inputs": (28, 28.0, 1)}, "inputs holds 28.0: an image's sides and channels are whole numbers of at least 1"),
+    (
+        {"inputs": (3, 32, 32)},
+        "inputs=(3, 32, 32) has the channels first, but an image is (height, width, channels): write inputs=(32, 32, 3)",
+    ),
+    ({"outputs": 0}, "outputs holds 0: "),
+    ({"outputs": (10,)}, "outputs=(10,) is not a number: write one number, outputs=3"),
+]
+CNN_REFUSED = [
+    (
+        {"inputs": (8, 9, 1)},
+        "convs.1 has a kernel of 5 but its images have 4 x 4 pixels, padding=0 included: "
+        "use kernel=4 or less, padding=1 for this layer, or larger images",
+    ),
+    (
+        {"inputs": (28, 2, 1), "kernel": 7, "padding": 1},
+        "convs.0 has a kernel of 7 but its images have 30 x 4 pixels, padding=1 included: "
+        "use kernel=4 or less, padding=3 for this layer, or larger images",
+    ),
+    (
+        {"inputs": (5, 6, 1), "channels": (4,), "padding": 0},
+        "convs.0 leaves 1 x 2 pixels, too few for the 2 x 2 pooling behind it: use more padding, fewer convolutions or larger images",
+    ),
+    ({"channels": 6}, "channels=6 is not a tuple: write one entry a layer, channels=(6,)"),
+    ({"channels": ()}, "padding=(2, 0) for channels=(): give at least one convolution, and one padding for each"),
+    ({"channels": (6, 0)}, "channels holds 0: layer sizes are whole numbers of at least 1"),
+    ({"padding": (2,)}, "padding=(2,) for channels=(6, 16): give at least one convolution, and one padding for each"),
+    ({"padding": -1}, "padding holds -1: paddings are whole numbers of at least 0"),
+    ({"padding": True}, "padding holds True: paddings are whole numbers of at least 0"),
+    ({"padding": 0.5}, "padding=0.5 is not a tuple"),
+    ({"kernel": 0}, "kernel holds 0: layer sizes are whole numbers of at least 1"),
+    ({"kernel": (3, 3)}, "kernel=(3, 3) is not a number: write one number, kernel=3"),
+    ({"hidden": 84}, "hidden=84 is not a tuple: write one entry a layer, hidden=(84,)"),
+    ({"pool": "mean"}, "unknown pool 'mean': choose one of max, avg"),
+    ({"activation": "swish"}, "unknown activation 'swish': choose one of relu, sigmoid, tanh, gelu"),
+    ({"dropout": 1.0}, "dropout=1.0: it is a probability, at least 0 and below 1"),
+]
+RESNET_REFUSED = [
+    ({"widths": 16}, "widths=16 is not a tuple: write one entry a layer, widths=(16,)"),
+    ({"strides": (1, 2)}, "widths=(16, 32, 64), blocks=(3, 3, 3), strides=(1, 2): give one entry of each for every stage"),
+    ({"widths": (), "blocks": (), "strides": ()}, "widths=(), blocks=(), strides=(): give one entry of each for every stage"),
+    ({"strides": (1, 2, 0)}, "strides holds 0: the sizes of a network are whole numbers of at least 1"),
+    ({"blocks": (3, 0, 3)}, "blocks holds 0: the sizes of a network are whole numbers of at least 1"),
+    ({"stem": 2.5}, "stem holds 2.5: the sizes of a network are whole numbers of at least 1"),
+    ({"stem": (16,)}, "stem=(16,) is not a number: write one number, stem=3"),
+    ({"norm": "layer"}, "unknown norm 'layer': choose one of batch, none"),
+    ({"skip": "no"}, "skip='no': it is True or False"),
+]
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "sentence"),
+    [
+        *[(kind, *case) for kind in (CNNConfig, ResNetConfig) for case in IMAGES_REFUSED],
+        *[(CNNConfig, *case) for case in CNN_REFUSED],
+        *[(ResNetConfig, *case) for case in RESNET_REFUSED],
+    ],
+)
+def test_image_networks_refuse(kind, options, sentence):
+    with pytest.raises(ValueError) as caught:
+        kind(**options)
+    assert sentence in str(caught.value)
+
+
+def test_the_smallest_images():
+    assert CNNConfig((6, 6, 1), channels=(1,), padding=0).features == (1, 1, 1)
+    assert CNNConfig((2, 2, 1), channels=(1,), padding=2).features == (1, 1, 1)
+    assert ResNetConfig((1, 1, 1)).depth == 20
+    assert CNNConfig((3, 3, 3), channels=(2,), kernel=1, padding=0).features == (1, 1, 2)  # the same both ways: channels last

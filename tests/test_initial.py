@@ -14,6 +14,7 @@ from tests.numpy import models
 
 def test_names_shapes_variances_seeds():
     models.check_initial(initial)
+    models.check_initial_of_images(initial)
 
 
 def test_it_keeps_the_size_of_the_signal(rng):
@@ -41,9 +42,9 @@ def test_the_first_numbers_are_known():
 
 
 @pytest.mark.parametrize("backend", dlcourse.BACKENDS)
-@pytest.mark.parametrize("config", [MLPConfig(6, (5, 4), 3), MLPConfig(6, (), 1)], ids=["two hidden", "none"])
+@pytest.mark.parametrize("config", [MLPConfig(6, (5, 4), 3), MLPConfig(6, (), 1), *models.IMAGE_CONFIGS], ids=str)
 def test_it_fits_the_models_of_all_backends(backend, config):
-    model = dlcourse.backend(backend).MLP(config)
+    model = getattr(dlcourse.backend(backend), type(config).__name__.removesuffix("Config"))(config)
     state = initial_state(config, 0)
     model.load_state(state)
     assert list(model.state()) == list(state)

@@ -65,8 +65,23 @@ def check_mlp(mlp, _=None):
     models.check_mlp_dropout(mlp)
 
 
+def check_cnn(cnn, _=None):
+    models.check_cnn(cnn)
+    models.check_cnn_dropout(cnn)
+
+
+def check_resnet(resnet, _=None):
+    models.check_block(resnet)
+    models.check_resnet(resnet)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
+    models.check_initial_of_images(initial)
+
+
+def check_count(count, _=None):
+    models.check_count(count)
 
 
 MODULES = {
@@ -76,6 +91,9 @@ MODULES = {
     "dlcourse.numpy.optim": check_optim,
     "dlcourse.numpy.layers": check_layers,
     "dlcourse.numpy.mlp": check_mlp,
+    "dlcourse.numpy.cnn": check_cnn,
+    "dlcourse.numpy.resnet": check_resnet,
+    "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
 
@@ -133,9 +151,7 @@ EQUIVALENT = {
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
-BACK = "\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
-CONVOLUTION = "c.conv2d(x, self.weight.data, self.bias.data, **self.geometry)" + BACK
-WEIGHT, BIAS = "            self.weight.grad += dweight\n", "            self.bias.grad += dbias\n"
+WEIGHT = "            self.weight.grad += dweight\n"
 FAMOUS = [
     ("dlcourse.numpy.functional", "softmax over the batch", "y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
     (
@@ -213,11 +229,16 @@ FAMOUS = [
         "norm = max(math.sqrt(float(np.vdot(g, g))) for g in gradients)",
     ),
     *[
-        ("dlcourse.numpy.layers", f"the last use overwrites a shared {name}'s gradient", call + old, call + new)
-        for call in (CONVOLUTION,)
-        for name, old, new in [
-            ("weight", WEIGHT + BIAS, WEIGHT.replace("+=", "[...] =") + BIAS),
-            ("bias", WEIGHT + BIAS, WEIGHT + BIAS.replace("+=", "[...] =")),
+        (
+            "dlcourse.numpy.layers",
+            f"the last use overwrites a shared {layer} {name}'s gradient",
+            f"{call}\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n{before}{line}",
+            f"{call}\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n{before}{line.replace('+=', '[...] =')}",
+        )
+        for layer, call in [("Linear", "f.linear(x, weight, bias)"), ("Conv2d", "c.conv2d(x, self.weight.data, bias, **self.geometry)")]
+        for name, before, line in [
+            ("weight", "", WEIGHT),
+            ("bias", f"{WEIGHT}            if self.bias:\n", "                self.bias.grad += dbias\n"),
         ]
     ],
     ("dlcourse.numpy.convolution", "overlapping windows overwrite each other", "padded[place] += part", "padded[place] = part"),
@@ -238,8 +259,8 @@ FAMOUS = [
     (
         "dlcourse.numpy.convolution",
         "bias gradient averaged",
-        "return dx, dweight, dy.sum(axis=(0, 1, 2))",
-        "return dx, dweight, dy.mean(axis=(0, 1, 2))",
+        "return dx, dweight, None if bias is None else dy.sum(axis=(0, 1, 2))",
+        "return dx, dweight, None if bias is None else dy.mean(axis=(0, 1, 2))",
     ),
     (
         "dlcourse.numpy.convolution",
@@ -250,18 +271,6 @@ FAMOUS = [
     ("dlcourse.geometry", "output size rounded up", "- span) // stride + 1", "- span + stride - 1) // stride + 1"),
     ("dlcourse.geometry", "one bias a kernel position", "* outputs + outputs", "* outputs + kernel * kernel"),
     ("dlcourse.geometry", "stride applied before its own layer", "        field += ", "        jump *= stride\n        field += "),
-    (
-        "dlcourse.numpy.layers",
-        "the last use overwrites a shared weight's gradient",
-        "            self.weight.grad += dweight\n            if self.bias:",
-        "            self.weight.grad[...] = dweight\n            if self.bias:",
-    ),
-    (
-        "dlcourse.numpy.layers",
-        "the last use overwrites a shared bias's gradient",
-        "                self.bias.grad += dbias",
-        "                self.bias.grad[...] = dbias",
-    ),
     ("dlcourse.numpy.layers", "batch norm that never leaves training", "self.training, self.momentum", "True, self.momentum"),
     (
         "dlcourse.numpy.functional",
@@ -328,10 +337,88 @@ FAMOUS = [
         "GAINS.get(config.activation, 1.0) if is_hidden else 1.0",
         "GAINS.get(config.activation, 1.0)",
     ),
-    ("dlcourse.initial", "variance by the outputs", "math.sqrt(gain / inputs)", "math.sqrt(gain / outputs)"),
-    ("dlcourse.initial", "a standard deviation of gain / I", "math.sqrt(gain / inputs)", "gain / inputs"),
-    ("dlcourse.initial", "weights (I, O)", "size=(outputs, inputs)", "size=(inputs, outputs)"),
-    ("dlcourse.initial", "the same seed for all", "np.random.default_rng(seed)", "np.random.default_rng(0)"),
+    (
+        "dlcourse.initial",
+        "variance by the outputs",
+        "gain / inputs, dtype)\n        if hidden",
+        "gain / outputs, dtype)\n        if hidden",
+    ),
+    ("dlcourse.initial", "a standard deviation of gain / I", "rng.normal(0.0, math.sqrt(variance),", "rng.normal(0.0, variance,"),
+    ("dlcourse.initial", "weights (I, O)", "(outputs, inputs), gain", "(inputs, outputs), gain"),
+    ("dlcourse.initial", "kernels OIHW", "(outputs, size, size, inputs)", "(outputs, inputs, size, size)"),
+    ("dlcourse.initial", "variance of a kernel by its channels alone", "gain / (size * size * inputs)", "gain / inputs"),
+    ("dlcourse.initial", "variance of a kernel by its side", "gain / (size * size * inputs)", "gain / (size * inputs)"),
+    ("dlcourse.initial", "gain 2 for a projection", "outputs, 1, inputs, 1.0)", "outputs, 1, inputs, 2.0)"),
+    ("dlcourse.numpy.cnn", "backward in the order of forward", "for back in reversed(backs):", "for back in backs:"),
+    (
+        "dlcourse.numpy.cnn",
+        "the maps flattened channels first",
+        "h = h.reshape(len(h), -1)",
+        "h = h.transpose(0, 3, 1, 2).reshape(len(h), -1)",
+    ),
+    ("dlcourse.numpy.cnn", "the gradient left flat", "dh.reshape(maps)", "dh"),
+    (
+        "dlcourse.numpy.cnn",
+        "the activation's way back forgotten",
+        "backs += [conv_back, activation_back, pool_back]",
+        "backs += [conv_back, pool_back]",
+    ),
+    (
+        "dlcourse.numpy.cnn",
+        "the way back in a wrong order",
+        "backs += [conv_back, activation_back, pool_back]",
+        "backs += [conv_back, pool_back, activation_back]",
+    ),
+    ("dlcourse.numpy.cnn", "one padding for all", "padding=p)", "padding=config.padding[0])"),
+    ("dlcourse.numpy.cnn", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),
+    ("dlcourse.numpy.resnet", "the skip's gradient forgotten", "return dx + dz if self.skip else dx", "return dx"),
+    (
+        "dlcourse.numpy.resnet",
+        "the skip's gradient without the last ReLU",
+        "return dx + dz if self.skip else dx",
+        "return dx + dy if self.skip else dx",
+    ),
+    ("dlcourse.numpy.resnet", "the projection's gradient forgotten", "return dx + project_back(project_norm_back(dz))", "return dx"),
+    ("dlcourse.numpy.resnet", "the projection taken for the identity", "return dx + project_back(project_norm_back(dz))", "return dx + dz"),
+    (
+        "dlcourse.numpy.resnet",
+        "the projection's norm forgotten on the way back",
+        "project_back(project_norm_back(dz))",
+        "project_back(dz)",
+    ),
+    (
+        "dlcourse.numpy.resnet",
+        "norm and convolution exchanged on the way back",
+        "conv_2_back(norm_2_back(dz))",
+        "norm_2_back(conv_2_back(dz))",
+    ),
+    ("dlcourse.numpy.resnet", "the first ReLU forgotten on the way back", "relu_1_back(dh)", "dh"),
+    ("dlcourse.numpy.resnet", "ReLU before the sum", "z, norm_2_back = self.norm_2(z)\n", "z, norm_2_back = self.norm_2(f.relu(z)[0])\n"),
+    (
+        "dlcourse.numpy.resnet",
+        "both convolutions strided",
+        "self.conv_2 = Conv2d(outputs, outputs, 3, padding=1, bias=bias)",
+        "self.conv_2 = Conv2d(outputs, outputs, 3, stride, padding=1, bias=bias)",
+    ),
+    (
+        "dlcourse.numpy.resnet",
+        "a projection where only the stride changes forgotten",
+        "(stride > 1 or inputs != outputs)",
+        "inputs != outputs",
+    ),
+    ("dlcourse.numpy.resnet", "one norm for both convolutions", "self.norm_2(z)", "self.norm_1(z)"),
+    ("dlcourse.numpy.resnet", "blocks' way back in the order of forward", "for back in reversed(backs):", "for back in backs:"),
+    ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
+    ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
+    ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),
+    *[
+        ("dlcourse.initial", f"the same seed for all {kind}s", text, text.replace("(seed)", "(0)"))
+        for kind, text in [
+            ("MLP", "config, np.random.default_rng(seed), dtype"),
+            ("CNN", "rng = np.random.default_rng(seed)\n"),
+            ("ResNet", "rng, state = np.random.default_rng(seed), {}"),
+        ]
+    ],
 ]
 
 

@@ -7,6 +7,7 @@ import pytest
 
 import dlcourse
 from dlcourse import data, recipes, schedule, state, train
+from dlcourse.config import CNNConfig
 from dlcourse.initial import initial_state
 from dlcourse.recipes import ARTICLE_NETWORKS, RECIPES
 
@@ -30,21 +31,30 @@ def test_every_recipe_is_consistent(recipe):
         assert who.predict(dataset.test.x[:3]).shape == (3, recipe.config.outputs)
 
 
+def named(config):
+    """The numbers in a network's name: the layers of an MLP; of a CNN the channels of its images and convolutions, then its hidden layers and
+    outputs."""
+    if isinstance(config, CNNConfig):
+        return [config.inputs[2], *config.channels, *config.hidden, config.outputs]
+    return list(config.sizes)
+
+
 @pytest.mark.parametrize("name", ARTICLE_NETWORKS)
 def test_article_networks_are_what_their_names_say_and_agree_in_all_backends(name):
     config = ARTICLE_NETWORKS[name]
     numbers = [int(part) for part in name.split("-") if part.isdecimal()]
     if numbers:
-        assert list(config.sizes) == numbers
+        assert named(config) == numbers
     assert ("dropout" in name) == (config.dropout > 0)
     rng = np.random.default_rng(0)
-    x = rng.normal(size=(5, config.inputs)).astype(np.float32)
+    shape = config.inputs if isinstance(config.inputs, tuple) else (config.inputs,)
+    x = (rng.random((5, *shape)) if len(shape) == 3 else rng.normal(size=(5, *shape))).astype(np.float32)
     loss = "cross_entropy" if config.outputs > 1 else "binary_cross_entropy"
     batch = (x, rng.integers(0, max(2, config.outputs), 5))
     found = {}
     for backend in dlcourse.BACKENDS:
         package = dlcourse.backend(backend)
-        model = package.MLP(config)
+        model = getattr(package, type(config).__name__.removesuffix("Config"))(config)
         model.load_state(initial_state(config, seed=0))
         who = package.Learner(model, package.SGD(model), loss)
         found[backend] = who.predict(x), who.gradients(batch)

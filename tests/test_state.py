@@ -5,6 +5,7 @@ import json
 import os
 import struct
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
 import dlcourse
-from dlcourse import state
-from dlcourse.config import MLPConfig
+from dlcourse import count, state
+from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.errors import need
 from dlcourse.initial import initial_state
 
 DTYPES = [np.float16, np.float32, np.float64, np.int8, np.int32, np.int64, np.uint8, np.bool_]
@@ -298,13 +300,151 @@ def test_compare_refuses():
 
 # ---------------------------------------------------------------- models
 
+CONFIGS = {
+    "MLP": MLPConfig(4, (3,), 2),
+    "CNN": CNNConfig((8, 9, 2), channels=(3, 4), kernel=3, padding=1, hidden=(5,), outputs=3),
+    "ResNet": ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(1, 2), strides=(1, 2), stem=4, outputs=3),
+    "ResNet without norms": ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(1, 2), strides=(1, 2), stem=4, outputs=3, norm="none"),
+}
+each_backend = pytest.mark.parametrize("backend", dlcourse.BACKENDS)
+each_config = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
 
-@pytest.mark.parametrize("backend", dlcourse.BACKENDS)
-def test_a_model_goes_through_a_file(tmp_path, backend):
-    config = MLPConfig(4, (3,), 2)
-    model = dlcourse.backend(backend).MLP(config)
-    model.load_state(initial_state(config, 0))
-    state.save(tmp_path / "a", model.state(), {"config": str(config)})
-    other = dlcourse.backend(backend).MLP(config)
-    other.load_state(state.load(tmp_path / "a"))
-    assert same(other.state(), initial_state(config, 0))
+
+def model_of(backend, config, given):
+    model = getattr(dlcourse.backend(backend), type(config).__name__.removesuffix("Config"))(config)
+    model.load_state(given)
+    return model
+
+
+def drawn_state(config, dtype=np.float64):
+    """No entry is 0 or 1, so that none can be left out unseen; variances are positive."""
+    rng = np.random.default_rng(0)
+    return {name: (array + 0.1 + 0.5 * rng.random(array.shape)).astype(dtype) for name, array in initial_state(config, 0).items()}
+
+
+def evaluated(backend, config, given, x):
+    """Logits in evaluation mode."""
+    package = dlcourse.backend(backend)
+    model = model_of(backend, config, given)
+    return package.Learner(model, package.SGD(model)).predict(x)
+
+
+@each_backend
+@each_config
+def test_a_model_goes_through_a_file(tmp_path, backend, config):
+    given = drawn_state(config, np.float32)
+    state.save(tmp_path / "a", model_of(backend, config, given).state(), {"config": str(config)})
+    other = model_of(backend, config, state.load(tmp_path / "a"))
+    assert same(other.state(), given)
+    assert list(other.state()) == list(initial_state(config, 0))
+
+
+@each_backend
+@pytest.mark.parametrize("config", [CONFIGS["CNN"], CONFIGS["ResNet"]], ids=["CNN", "ResNet"])
+def test_a_state_in_the_layout_of_pytorch_is_refused(backend, config):
+    """OIHW instead of OHWI, name by name, the 1 x 1 projection too; a model keeps what it had."""
+    given = drawn_state(config, np.float32)
+    model = model_of(backend, config, given)
+    for name, array in given.items():
+        if array.ndim == 4 and array.shape[1] != array.shape[3]:  # a kernel of 3 over 3 channels has the same shape both ways
+            wrong = state.to_torch(array)
+            with pytest.raises(ValueError, match="does not fit") as caught:
+                model.load_state({key: other + 1 for key, other in given.items()} | {name: wrong})
+            assert f"{name} has shape {wrong.shape}, expected {array.shape}. " in str(caught.value)
+    assert same(model.state(), given)
+
+
+def test_every_fault_of_a_convolutional_state_is_listed():
+    config = CONFIGS["ResNet"]
+    broken = drawn_state(config)
+    del broken["blocks.1.project.weight"], broken["stem_norm.running_var"]
+    broken["blocks.0.project.weight"] = np.zeros((4, 1, 1, 4))
+    broken["stem.bias"] = np.zeros(4)
+    for backend in dlcourse.BACKENDS:
+        with pytest.raises(ValueError, match="does not fit") as caught:
+            model_of(backend, config, broken)
+        faults = str(caught.value).partition("model: ")[2].partition(". Build")[0].split("; ")
+        assert sorted(faults) == [
+            "missing blocks.1.project.weight (6, 1, 1, 4)",
+            "missing stem_norm.running_var (4,)",
+            "unknown blocks.0.project.weight",
+            "unknown stem.bias",
+        ]
+
+
+@each_config
+def test_weights_exported_to_pytorch(config, rng):
+    """`to_torch` of every array, through PyTorch's own strict `load_state_dict`: equal outputs."""
+    torch = need("torch", extra="torch")
+    given = drawn_state(config)
+    x = rng.random((4, *config.inputs)) if isinstance(config.inputs, tuple) else rng.random((4, config.inputs))
+    model = getattr(dlcourse.backend("torch"), type(config).__name__.removesuffix("Config"))(config).double()
+    exported = {name: torch.from_numpy(state.to_torch(array)) for name, array in given.items()}
+    counters = {name: count for name, count in model.state_dict().items() if name.endswith("num_batches_tracked")}
+    assert not model.load_state_dict(exported | counters, strict=True).missing_keys
+    for name, tensor in exported.items():
+        if tensor.ndim == 4:
+            outputs, height, width, inputs = given[name].shape
+            assert tensor.shape == (outputs, inputs, height, width)
+    assert same({name: state.from_torch(tensor.numpy()) for name, tensor in exported.items()}, given)
+    with torch.inference_mode():
+        theirs = model.eval()(torch.from_numpy(x)).numpy()
+    state.compare(theirs, evaluated("numpy", config, given, x)).check(1e-12)
+
+
+# ---------------------------------------------------------------- batch norm folded into the convolution before it
+
+FOLDED = {
+    "with projections": ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(1, 2), strides=(1, 2), stem=4, outputs=3),
+    "without skips": ResNetConfig((7, 9, 1), widths=(4, 6), blocks=(2, 1), strides=(2, 2), stem=3, outputs=2, skip=False),
+    "ResNet-20": ResNetConfig(),
+}
+
+
+@pytest.mark.parametrize(
+    ("backend", "dtype", "tolerance"), [("numpy", np.float64, 1e-12), ("torch", np.float64, 1e-12), ("mlx", np.float32, 1e-5)]
+)
+@pytest.mark.parametrize("config", FOLDED.values(), ids=FOLDED)
+def test_a_folded_network_has_equal_outputs(backend, dtype, tolerance, config, rng):
+    given = {name: array * (0.2 if array.ndim == 4 else 1) for name, array in drawn_state(config, dtype).items()}
+    kept = {name: array.copy() for name, array in given.items()}
+    plain, folded = replace(config, norm="none"), state.fold_norms(config, given)
+    assert list(folded) == list(initial_state(plain, 0)) and {array.dtype for array in folded.values()} == {np.dtype(dtype)}
+    assert same(given, kept) and not any(np.shares_memory(a, b) for a in folded.values() for b in given.values())
+    x = rng.random((3, *config.inputs)).astype(dtype)
+    state.compare(evaluated(backend, plain, folded, x), evaluated(backend, config, given, x)).check(tolerance)
+    assert count.parameters(plain) < count.parameters(config)
+
+
+def test_folding_after_training(rng):
+    """Statistics that training left there, not drawn ones."""
+    config = FOLDED["with projections"]
+    package = dlcourse.backend("numpy")
+    model = model_of("numpy", config, initial_state(config, 0, np.float64))
+    learner = package.Learner(model, package.Adam(model))
+    for _ in range(5):
+        learner.step((rng.random((8, *config.inputs)), rng.integers(0, 3, 8)), 0.01)
+    x = rng.random((3, *config.inputs))
+    folded = state.fold_norms(config, model.state())
+    state.compare(evaluated("numpy", replace(config, norm="none"), folded, x), learner.predict(x)).check(1e-12)
+
+
+def test_folding_by_the_formula():
+    """One convolution, its numbers written out; eps is that of the norm."""
+    config = ResNetConfig((4, 4, 1), widths=(1,), blocks=(1,), strides=(1,), stem=1, outputs=1)
+    given = drawn_state(config) | {"stem_norm.running_var": np.array([0.25])}
+    for eps in (1e-5, 0.75):
+        folded = state.fold_norms(config, given, **({} if eps == 1e-5 else {"eps": eps}))
+        gamma, beta, mean = (given[f"stem_norm.{part}"] for part in ("weight", "bias", "running_mean"))
+        deviation = (0.25 + eps) ** 0.5
+        np.testing.assert_allclose(folded["stem.weight"], given["stem.weight"] * gamma / deviation, rtol=1e-15)
+        np.testing.assert_allclose(folded["stem.bias"], beta - gamma * mean / deviation, rtol=1e-14)
+
+
+def test_folding_refuses():
+    config = FOLDED["with projections"]
+    for wrong in (replace(config, norm="none"), MLPConfig(4, norm="batch"), CNNConfig()):
+        with pytest.raises(ValueError, match=r'has no batch norm behind its convolutions: pass a ResNetConfig\(norm="batch"\)$'):
+            state.fold_norms(wrong, initial_state(wrong, 0))
+    with pytest.raises(ValueError, match=r"missing stem_norm\.weight \(4,\).*unknown stem\.bias"):
+        state.fold_norms(config, initial_state(replace(config, norm="none"), 0))

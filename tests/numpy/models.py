@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from dlcourse.config import MLPConfig
+from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import MLP, convolution, functional
 from dlcourse.numpy.module import Module
 from tests.gradients import assert_close, check_gradient, relative
-from tests.numpy import cases
+from tests.numpy import cases, convolution_cases
 
 
 def raises(kind, message, call):
@@ -56,6 +56,12 @@ def check_convolution_layers(layers):
     assert np.array_equal(y, expected) and np.array_equal(backward(dy), dx) and np.array_equal(backward(dy), dx)
     assert_close("dweight, twice", layer.gradients()["weight"], 2 * dweight, 1e-15)
     assert_close("dbias, twice", layer.gradients()["bias"], 2 * dbias, 1e-15)
+    bare = layers.Conv2d(4, 6, 3, stride=2, padding=1, dilation=2, groups=2, bias=False)
+    assert [name for name, _ in bare.named_parameters()] == ["weight"]
+    bare.load_state({"weight": weight})
+    y, backward = bare(x)
+    assert_close("y without bias", y, expected - bias, 1e-13)
+    assert np.array_equal(backward(dy), dx) and np.array_equal(bare.gradients()["weight"], dweight)
     plain = layers.Conv2d(4, 6, 3)
     plain.load_state({"weight": np.concatenate([weight, weight], axis=3), "bias": bias})
     assert np.array_equal(plain(x)[0], convolution.conv2d(x, np.concatenate([weight, weight], axis=3), bias)[0])
@@ -282,6 +288,184 @@ def check_mlp_dropout(mlp):
     return check_gradient(lambda x: model(x, np.random.default_rng(5)), (x,), rng)
 
 
+# ---------------------------------------------------------------- networks for images
+
+SLOW_ACTIVATIONS = {"relu": lambda z: max(z, 0.0), "sigmoid": lambda z: 1 / (1 + math.exp(-z)), "tanh": math.tanh, "gelu": cases.slow_gelu}
+
+
+def each_number(function, array):
+    return np.array([function(float(value)) for value in array.ravel()]).reshape(array.shape)
+
+
+def slow_conv(state, name, x, stride=1, padding=0):
+    weight = state[f"{name}.weight"]
+    shape = convolution_cases.Shape(
+        *x.shape[1:3], weight.shape[1:3], stride, padding, inputs=weight.shape[3], outputs=len(weight), images=len(x)
+    )
+    return convolution_cases.slow_conv2d(x, weight, state.get(f"{name}.bias", np.zeros(len(weight))), shape)
+
+
+def slow_cnn(state, config, x):
+    """Loops of convolution and pooling, then the slow perceptron on the numbers row by row, channels last."""
+    h = x
+    for i, padding in enumerate(config.padding):
+        h = each_number(SLOW_ACTIVATIONS[config.activation], slow_conv(state, f"convs.{i}", h, padding=padding))
+        mean = config.pool == "avg"
+        h = convolution_cases.slow_pool((lambda window: sum(window) / 4) if mean else max, 0.0, h, 2, 2, 0)
+    rows = np.array([[image[a, b, o] for a, b, o in np.ndindex(image.shape)] for image in h])
+    return slow_mlp(state, MLPConfig(rows.shape[1], config.hidden, config.outputs, config.activation), rows)
+
+
+def moved(config, seed=3):
+    """The initial state with every entry moved: biases are not 0, scales and variances not 1."""
+    rng = np.random.default_rng(seed)
+    return {name: array + 0.1 + 0.2 * rng.random(array.shape) for name, array in initial_state(config, 0, np.float64).items()}
+
+
+def check_every_gradient(model, x, state, rng):
+    """By random directions: of the images, then of all parameters; the forward pass is in the mode that the model is in."""
+    worst = check_gradient(lambda x: model(x), (x,), rng)
+    names = [name for name, _ in model.named_parameters()]
+    run = parameter_gradients(model, lambda m: m(x), names, state)
+    return max(worst, check_gradient(run, tuple(state[name] for name in names), rng))
+
+
+CNNS = [
+    (CNNConfig((6, 7, 2), channels=(3, 2), kernel=3, padding=(1, 2), hidden=(4,), outputs=3, activation="tanh"), 2),
+    (CNNConfig((8, 5, 1), channels=(2,), kernel=2, padding=(0,), pool="avg", hidden=(), outputs=2, activation="sigmoid"), 3),
+    (CNNConfig((5, 5, 3), channels=(2,), kernel=3, padding=(2,), hidden=(3, 4), outputs=1), 2),
+]
+
+
+def check_cnn(cnn):
+    worst = 0.0
+    for config, images in CNNS:
+        rng = np.random.default_rng(4)
+        model, state, x = cnn.CNN(config), moved(config), rng.normal(size=(images, *config.inputs))
+        assert list(model.state()) == list(state)
+        model.load_state(state)
+        assert_close("logits", model(x)[0], slow_cnn(state, config, x), 1e-12)
+        worst = max(worst, check_every_gradient(model, x, state, rng))
+        y, backward = model(x)
+        assert backward(y).shape == x.shape
+        single = cnn.CNN(config)
+        single.load_state({name: array.astype(np.float32) for name, array in state.items()})
+        y, backward = single(x.astype(np.float32))
+        assert y.dtype == backward(y).dtype == np.float32
+    return worst
+
+
+def check_cnn_dropout(cnn):
+    """Masks behind the hidden layers of the perceptron alone, in their order, only with a generator; the backward pass has the same masks."""
+    config = CNNConfig((6, 6, 2), channels=(3,), kernel=3, padding=1, hidden=(40, 30), outputs=3, activation="tanh", dropout=0.4)
+    rng = np.random.default_rng(4)
+    model, state, x = cnn.CNN(config), moved(config), rng.normal(size=(3, *config.inputs))
+    model.load_state(state)
+    plain = model(x)[0]
+    assert_close("no generator, no dropout", plain, slow_cnn(state, config, x), 1e-12)
+    masks = np.random.default_rng(5)
+    h = convolution_cases.slow_pool(max, 0.0, np.tanh(slow_conv(state, "convs.0", x, padding=1)), 2, 2, 0).reshape(3, -1)
+    for i in range(3):
+        h = h @ state[f"layers.{i}.weight"].T + state[f"layers.{i}.bias"]
+        if i < 2:
+            h = np.tanh(h)
+            h = np.where(masks.random(h.shape, dtype=np.float32) >= 0.4, h / 0.6, 0.0)
+    assert_close("with generator", model(x, np.random.default_rng(5))[0], h, 1e-12)
+    return check_gradient(lambda x: model(x, np.random.default_rng(5)), (x,), rng)
+
+
+def slow_norm(state, name, x, training):
+    """Batch norm of every channel over images and pixels; without one in the state, x."""
+    if f"{name}.weight" not in state:
+        return x
+    statistics = [None, None] if training else [state[f"{name}.running_mean"], state[f"{name}.running_var"]]
+    rows = x.reshape(-1, x.shape[-1])
+    y = cases.slow_batch_norm((rows, state[f"{name}.weight"], state[f"{name}.bias"]), (*statistics, training))
+    return np.asarray(y).reshape(x.shape)
+
+
+def slow_block(state, prefix, x, stride, skip, training):
+    relu = SLOW_ACTIVATIONS["relu"]
+    h = slow_norm(state, f"{prefix}norm_1", slow_conv(state, f"{prefix}conv_1", x, stride, 1), training)
+    z = slow_norm(state, f"{prefix}norm_2", slow_conv(state, f"{prefix}conv_2", each_number(relu, h), 1, 1), training)
+    if f"{prefix}project.weight" in state:
+        z = z + slow_norm(state, f"{prefix}project_norm", slow_conv(state, f"{prefix}project", x, stride, 0), training)
+    elif skip:
+        z = z + x
+    return each_number(relu, z)
+
+
+def slow_resnet(state, config, x, training):
+    h = slow_norm(state, "stem_norm", slow_conv(state, "stem", x, 1, 1), training)
+    h = each_number(SLOW_ACTIVATIONS["relu"], h)
+    for i, (_, _, stride) in enumerate(config.plan):
+        h = slow_block(state, f"blocks.{i}.", h, stride, config.skip, training)
+    means = np.array([[image[..., o].sum() / image[..., o].size for o in range(h.shape[3])] for image in h])
+    return means @ state["head.weight"].T + state["head.bias"]
+
+
+BLOCKS = [  # inputs, outputs, stride, skip, norm; whether there is a projection
+    ((2, 2), False),
+    ((2, 3), True),
+    ((2, 2, 2), True),
+    ((2, 2, 2, False), False),
+    ((2, 2, 1, True, "none"), False),
+    ((3, 2, 2, True, "none"), True),
+    ((2, 3, 1, False, "none"), False),
+]
+
+
+def check_block(resnet):
+    """Values and every gradient of one block, in training and in evaluation mode."""
+    worst = 0.0
+    for arguments, projected in BLOCKS:
+        rng = np.random.default_rng(5)
+        block = resnet.Block(*arguments)
+        inputs, _, stride, skip, norm = (*arguments, *(1, True, "batch")[len(arguments) - 2 :])
+        x = rng.normal(size=(3, 4, 5, inputs))
+        names = [name.partition(".")[0] for name in block.state()]
+        norms = ["norm_1", "norm_2", "project_norm"][: 2 + projected] if norm == "batch" else []
+        assert sorted(set(names)) == sorted(["conv_1", "conv_2", *(["project"] if projected else []), *norms])
+        assert any(name.endswith("bias") for name in block.state() if name.startswith(("conv", "project."))) == (norm == "none")
+        state = {name: array + 0.3 + rng.random(array.shape) * (0.3 if array.ndim == 1 else -0.9) for name, array in block.state().items()}
+        for training in (True, False):
+            block.train(training).load_state(state)
+            y, _ = block(x)
+            assert_close(f"block {arguments}, training {training}", y, slow_block(state, "", x, stride, skip, training), 1e-12)
+            assert y.shape[1:3] == (-(-4 // stride), -(-5 // stride))
+            worst = max(worst, check_every_gradient(block, x, state, rng))
+    return worst
+
+
+RESNETS = [
+    (ResNetConfig((4, 5, 2), widths=(3, 4), blocks=(2, 1), strides=(1, 2), stem=3, outputs=3), 3),
+    (ResNetConfig((4, 4, 1), widths=(2,), blocks=(1,), strides=(2,), stem=3, outputs=2, norm="none"), 2),
+    (ResNetConfig((3, 4, 1), widths=(2, 3), blocks=(1, 1), strides=(1, 1), stem=2, outputs=2, skip=False), 3),
+]
+
+
+def check_resnet(resnet):
+    worst = 0.0
+    for config, images in RESNETS:
+        rng = np.random.default_rng(6)
+        model, state, x = resnet.ResNet(config), moved(config), rng.normal(size=(images, *config.inputs))
+        assert list(model.state()) == list(state)
+        for training in (True, False):
+            model.train(training).load_state(state)
+            assert_close("logits", model(x)[0], slow_resnet(state, config, x, training), 1e-11)
+            worst = max(worst, check_every_gradient(model, x, state, rng))
+        assert np.array_equal(model(x, np.random.default_rng(0))[0], model(x)[0]), "nothing is dropped"
+        single = resnet.ResNet(config)
+        single.load_state({name: array.astype(np.float32) for name, array in state.items()})
+        y, backward = single(x.astype(np.float32))
+        assert y.dtype == backward(y).dtype == np.float32
+        twice = {name: 2 * array for name, array in single.gradients().items()}
+        backward(y)  # gradients accumulate
+        for name, array in single.gradients().items():
+            assert_close(name, array, twice[name], 1e-6)
+    return worst
+
+
 # ---------------------------------------------------------------- optimizers
 
 
@@ -478,3 +662,83 @@ def check_initial(initial):
     )
     assert relative(other["layers.0.weight"], state["layers.0.weight"]) > 1
     raises(ValueError, "pass a configuration", lambda: initial.initial_state({"inputs": 3}, 0))
+
+
+IMAGE_CONFIGS = [
+    CNNConfig((9, 8, 2), channels=(3, 4), kernel=3, padding=(1, 0), hidden=(5,), outputs=3),
+    CNNConfig((6, 6, 3), channels=(2,), kernel=3, padding=1, hidden=(), outputs=2, activation="tanh"),
+    ResNetConfig((5, 7, 1), widths=(3, 4, 4, 4), blocks=(2, 1, 1, 1), strides=(1, 2, 1, 2), stem=3, outputs=3),
+    ResNetConfig((5, 7, 1), widths=(3, 4), blocks=(2, 1), strides=(2, 1), stem=2, outputs=3, norm="none"),
+    ResNetConfig((4, 4, 2), widths=(3, 4), blocks=(1, 1), strides=(1, 2), stem=2, outputs=3, skip=False),
+]
+
+
+def model_of(config):
+    from dlcourse import numpy as package
+
+    return getattr(package, type(config).__name__.removesuffix("Config"))(config)
+
+
+def check_initial_of_images(initial):
+    """The names, order and shapes of the built models; kernels with variance gain / (K K I), gain 1 without a ReLU behind; the rest exact."""
+    for config in IMAGE_CONFIGS:
+        for dtype in (np.float32, np.float64):
+            state, model = initial.initial_state(config, 0, dtype), model_of(config)
+            assert [(name, array.shape) for name, array in state.items()] == [(name, array.shape) for name, array in model.state().items()]
+            assert {array.dtype for array in state.values()} == {np.dtype(dtype)}
+            for name, array in state.items():
+                if array.ndim == 1:
+                    is_one = name.endswith("running_var") or ("norm" in name and name.endswith("weight"))
+                    assert array.tolist() == [float(is_one)] * len(array), name
+    for config, ones in [
+        (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90), {"layers.1.weight"}),
+        (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90, activation="tanh"), None),
+        (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90, activation="gelu"), {"layers.1.weight"}),
+        (ResNetConfig((8, 8, 16), (40, 60), (1, 1), (1, 2), stem=40, outputs=90), {"blocks.1.project.weight", "head.weight"}),
+        (ResNetConfig((8, 8, 16), (40, 60), (1, 1), (1, 2), stem=40, outputs=90, norm="none"), {"blocks.1.project.weight", "head.weight"}),
+    ]:
+        state = initial.initial_state(config, 3, np.float64)
+        full = GELU_GAIN if getattr(config, "activation", "relu") == "gelu" else 2.0
+        for name, array in state.items():
+            if array.ndim > 1:
+                gain = 1.0 if ones is None or name in ones else full
+                assert abs(array.var() * array[0].size / gain - 1) < 5 * math.sqrt(2 / array.size), f"{name} of {config}"
+        assert all(
+            np.array_equal(array, initial.initial_state(config, 3)[name].astype(np.float64)) or array.ndim > 1
+            for name, array in state.items()
+        )
+        assert (
+            relative(
+                initial.initial_state(config, 4, np.float64)["head.weight" if "head.weight" in state else "layers.1.weight"],
+                state["head.weight" if "head.weight" in state else "layers.1.weight"],
+            )
+            > 1
+        )
+
+
+def check_count(count):
+    """As many numbers as the built models hold, layer by layer; two operations for every use of a weight, shapes from a run."""
+    for config in [
+        *IMAGE_CONFIGS,
+        CNNConfig((7, 9, 1), channels=(2, 3), kernel=2, padding=(0, 2), hidden=(4, 5), outputs=2),
+        *[MLPConfig(9, hidden, 3, norm=norm) for norm in ("none", "batch", "layer", "rms") for hidden in ((8, 7), ())],
+    ]:
+        held = {}
+        for name, p in model_of(config).named_parameters():
+            layer, _, part = name.rpartition(".")
+            size, weight = held.get(layer, (0, None))
+            held[layer] = size + p.data.size, p.data if part == "weight" else weight
+        rows = count.layers(config)
+        assert {row.name: row.parameters for row in rows} == {name: size for name, (size, _) in held.items()}
+        assert count.parameters(config) == sum(size for size, _ in held.values()) and count.flops(config) == sum(row.flops for row in rows)
+        for row in rows:
+            weight = held[row.name][1]
+            assert row.shape[-1] == len(weight)
+            assert row.flops == (2 * math.prod(row.shape) * weight[0].size if weight.ndim > 1 else 0)
+    residual = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[2])}
+    assert residual["stem"] == residual["stem_norm"] == residual["blocks.1.conv_2"] == (5, 7, 3)
+    assert residual["blocks.2.conv_1"] == residual["blocks.2.project"] == residual["blocks.3.norm_2"] == (3, 4, 4)
+    assert residual["blocks.4.project"] == residual["blocks.4.conv_2"] == (2, 2, 4) and residual["head"] == (3,)
+    convolutional = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[0])}
+    assert convolutional == {"convs.0": (9, 8, 3), "convs.1": (2, 2, 4), "layers.0": (5,), "layers.1": (3,)}
+    raises(ValueError, "cannot count a dict: pass a configuration", lambda: count.parameters({}))

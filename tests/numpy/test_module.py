@@ -5,7 +5,7 @@ import pytest
 
 from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
-from dlcourse.numpy import MLP, layers, mlp, module
+from dlcourse.numpy import MLP, cnn, layers, mlp, module, resnet
 from dlcourse.numpy.module import Module, Parameter
 from tests.numpy import models
 
@@ -120,3 +120,19 @@ def test_two_forward_passes_before_their_backward_passes(rng):
 def test_convolution_layers():
     models.check_convolution_layers(layers)
     models.check_layer_refusals(layers)
+
+
+def test_convolutional_network():
+    assert models.check_cnn(cnn) < 1e-7
+
+
+def test_dropout_of_the_convolutional_network():
+    assert models.check_cnn_dropout(cnn) < 1e-7
+
+
+def test_residual_block():
+    assert models.check_block(resnet) < 1e-7
+
+
+def test_residual_network():
+    assert models.check_resnet(resnet) < 1e-7

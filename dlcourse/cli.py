@@ -58,6 +58,12 @@ def _parser():
     train.add_argument("--resume", action="store_true", help="go on from the checkpoint in --out")
     train.add_argument("--epochs", type=int, help="instead of the recipe's number")
     train.add_argument(
+        "--workers",
+        type=int,
+        default=1,
+        help="threads that share each batch, NumPy only (default: 1)",
+    )
+    train.add_argument(
         "--record",
         action="store_true",
         help="also write results/RECIPE-BACKEND.json, which the book shows",
@@ -77,6 +83,7 @@ def _train(options):
     recipe = recipes.get(options.recipe)
     # before the data is downloaded
     dlcourse.backend(options.backend).resolve_device(options.device)
+    recipes.check_workers(options.backend, options.workers)
     seeds = options.seeds or [options.seed or 0]
     if len(set(seeds)) < len(seeds) or min(seeds) < 0:
         raise ValueError(
@@ -108,6 +115,7 @@ def _train(options):
             folder,
             options.resume,
             report=_report,
+            workers=options.workers,
         )
         runs.append(one)
         print(

@@ -54,9 +54,7 @@ def _(config: MLPConfig):
 def _(config: CNNConfig):
     rows, (height, width, inputs) = [], config.inputs
     for i, (outputs, padding) in enumerate(zip(config.channels, config.padding, strict=True)):
-        row = _convolution(
-            f"convs.{i}", (height, width), inputs, outputs, config.kernel, padding=padding
-        )
+        row = _convolution(f"convs.{i}", (height, width), inputs, outputs, config.kernel, padding)
         rows.append(row)
         height, width, inputs = *(output_size(side, 2, stride=2) for side in row.shape[:2]), outputs
     return rows + _linear_layers(config, "none")
@@ -68,9 +66,7 @@ def _(config: ResNetConfig):
 
     def convolution(name, norm, sides, inputs, outputs, size, stride=1):
         bias = config.norm == "none"
-        rows.append(
-            _convolution(name, sides, inputs, outputs, size, stride, padding=size // 2, bias=bias)
-        )
+        rows.append(_convolution(name, sides, inputs, outputs, size, size // 2, stride, bias))
         rows.extend(_norm(norm, config.norm, rows[-1].shape))
         return rows[-1].shape[:2]
 
@@ -98,7 +94,7 @@ def _linear(name, inputs, outputs, bias=True):
     return Layer(name, (outputs,), inputs * outputs + outputs * bias, 2 * inputs * outputs)
 
 
-def _convolution(name, sides, inputs, outputs, size, stride=1, padding=0, bias=True):
+def _convolution(name, sides, inputs, outputs, size, padding, stride=1, bias=True):
     height, width = (output_size(side, size, stride, padding) for side in sides)
     count = conv_parameters(inputs, outputs, size) - (0 if bias else outputs)
     cost = conv_flops(height, width, inputs, outputs, size)

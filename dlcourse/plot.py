@@ -63,20 +63,104 @@ def band(axis, x, runs, label, colour=0):
 
 
 def images(x, titles=None, columns=10, size=0.62):
-    """A grid of images x (N, H, W, 1) or (N, H, W), a title over each."""
+    """A grid of images, a title over each: grey (N, H, W, 1) or (N, H, W), each scaled to its range; in colour (N, H, W, 3), in [0, 1].
+
+    Raises ValueError for other shapes, and for colours outside [0, 1]."""
+    x = np.asarray(x)
+    if x.ndim == 3:
+        x = x[..., None]
+    if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) == 0:
+        raise ValueError(
+            f"images have shape {x.shape}: pass (N, H, W, 1) or (N, H, W) in grey, or (N, H, W, 3) in colour; a single image needs x[None]"
+        )
+    if titles is not None and len(titles) != len(x):
+        raise ValueError(f"{len(x)} images but {len(titles)} titles: each image needs one")
+    _in_range(x, "the images")
+    axes = _grid(len(x), columns, size, 1.45 if titles else 1.0)
+    for i, (image, axis) in enumerate(zip(x, axes, strict=False)):
+        axis.imshow(image if image.shape[2] == 3 else image[..., 0])
+        if titles:
+            axis.set_title(titles[i], fontsize=7)
+
+
+def filters(weight, columns=8, size=0.62):
+    """A grid of the kernels (O, kernel, kernel, I) of a convolution.
+
+    With three input channels a kernel is one picture in colour, each scaled to its own range, so that colours of different kernels can't be
+    compared. With more or fewer it is a row of I grey pictures, one an input channel: black is its most negative weight or white its most
+    positive one, whichever is larger, and mid-grey is zero.
+    Raises ValueError for other shapes."""
+    weight = np.asarray(weight)
+    if weight.ndim != 4 or weight.size == 0:
+        raise ValueError(
+            f"weight has shape {weight.shape}: the kernels of a convolution are (O, kernel, kernel, I), as in model.state()['convs.0.weight']"
+        )
+    if weight.shape[1] != weight.shape[2]:
+        raise ValueError(
+            f"weight has shape {weight.shape}: kernels are (O, kernel, kernel, I), so PyTorch's (O, I, kernel, kernel) needs weight.transpose(0, 2, 3, 1)"
+        )
+    if weight.shape[3] == 3:
+        low, high = (
+            weight.min(axis=(1, 2, 3), keepdims=True),
+            weight.max(axis=(1, 2, 3), keepdims=True),
+        )
+        scaled = (weight - low) / np.where(high > low, high - low, 1)
+        for kernel, axis in zip(scaled, _grid(len(weight), columns, size), strict=False):
+            axis.imshow(kernel)
+        return
+    inputs = weight.shape[3]
+    largest = abs(weight).max(axis=(1, 2, 3))
+    axes = _grid(len(weight) * inputs, columns if inputs == 1 else inputs, size)
+    for i, axis in enumerate(axes[: len(weight) * inputs]):
+        limit = largest[i // inputs] or 1.0
+        axis.imshow(weight[i // inputs, :, :, i % inputs], cmap="gray", vmin=-limit, vmax=limit)
+
+
+def saliency(image, gradient, titles=("image", "|gradient|"), size=1.6):
+    """An image (H, W, C) beside the size of the loss's or a logit's gradient at each pixel, (H, W, C): its largest |entry| over the channels.
+
+    Dark is large, scaled to the largest. A pixel counts as salient when a small change of it changes the output much: that is all it says.
+    Raises ValueError for shapes that differ, or are no image."""
+    image, gradient = np.asarray(image), np.asarray(gradient)
+    if image.shape != gradient.shape:
+        raise ValueError(
+            f"the image has shape {image.shape} but the gradient {gradient.shape}: pass both of one example, (H, W, C)"
+        )
+    if image.ndim != 3 or image.shape[2] not in (1, 3):
+        raise ValueError(
+            f"the image has shape {image.shape}: pass one image (H, W, 1) or (H, W, 3), of a batch x[0]"
+        )
+    _in_range(image, "the image")
+    left, right = _grid(2, 2, size, 1.15)
+    left.imshow(image if image.shape[2] == 3 else image[..., 0])
+    right.imshow(abs(gradient).max(axis=2), vmin=0)
+    for axis, title in zip((left, right), titles, strict=True):
+        axis.set_title(title)
+
+
+def _grid(count, columns, size, stretch=1.0):
+    """The axes of `count` pictures of `size` inches in rows of `columns`; those left over are empty."""
     pyplot = need("matplotlib.pyplot", extra="plot")
     pyplot.rcParams.update(STYLE)
-    rows = -(-len(x) // columns)
-    height = size * (1.45 if titles else 1.0)
+    rows = -(-count // columns)
     _, axes = pyplot.subplots(
-        rows, columns, figsize=(columns * size, rows * height), layout="constrained", squeeze=False
+        rows,
+        columns,
+        figsize=(columns * size, rows * size * stretch),
+        layout="constrained",
+        squeeze=False,
     )
     for axis in axes.flat:
         axis.axis("off")
-    for i, (image, axis) in enumerate(zip(x, axes.flat, strict=False)):
-        axis.imshow(image.reshape(image.shape[:2]))
-        if titles:
-            axis.set_title(titles[i], fontsize=7)
+    return axes.flat
+
+
+def _in_range(x, what):
+    # Matplotlib cuts colours that lie outside, with a warning that a page would store
+    if x.shape[-1] == 3 and x.dtype.kind == "f" and not (x.min() >= 0 and x.max() <= 1):
+        raise ValueError(
+            f"the values of {what} run from {x.min():.3g} to {x.max():.3g}: colours are floats in [0, 1], so scale them back first"
+        )
 
 
 def pictures(images, columns=3, width=6.4):

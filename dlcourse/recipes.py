@@ -10,6 +10,7 @@ from typing import Any
 
 import dlcourse
 from dlcourse import data, schedule, state, train
+from dlcourse.boundary import check_whole
 from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
 from dlcourse.data import augment
 from dlcourse.errors import suggestion
@@ -192,8 +193,11 @@ def get(name):
     return RECIPES[name]
 
 
-def build(recipe, backend="numpy", device="auto", seed=0):
-    """The learner of a recipe before its first step: the same weights in every backend."""
+def build(recipe, backend="numpy", device="auto", seed=0, workers=1):
+    """The learner of a recipe before its first step: the same weights in every backend.
+
+    `workers` threads share each batch, NumPy only."""
+    check_workers(backend, workers)
     package = dlcourse.backend(backend)
     device = package.resolve_device(device)
     # MLPConfig -> MLP
@@ -202,9 +206,19 @@ def build(recipe, backend="numpy", device="auto", seed=0):
     if hasattr(model, "to"):
         model.to(device)  # PyTorch: an optimizer is made of parameters that are where they stay
     optimizer = getattr(package, recipe.optimizer)(model, **recipe.options)
+    options = {"workers": workers} if backend == "numpy" else {}
     return package.Learner(
-        model, optimizer, recipe.loss, device=device, clip=recipe.clip, seed=seed
+        model, optimizer, recipe.loss, device=device, clip=recipe.clip, seed=seed, **options
     )
+
+
+def check_workers(backend, workers):
+    """Raise ValueError unless the backend's learner can split a batch over so many threads."""
+    check_whole(workers=workers)
+    if workers > 1 and backend != "numpy":
+        raise ValueError(
+            f"workers={workers}: {backend} has threads of its own, only NumPy's learner takes workers, so leave them out"
+        )
 
 
 def run(
@@ -217,12 +231,13 @@ def run(
     resume=False,
     progress="auto",
     report=None,
+    workers=1,
 ):
     """Train a recipe (or the recipe of that name) once and measure it on the test set -> Run.
 
     With `folder`, the checkpoint and the final weights (`model.safetensors`) are written there; see `train.fit` for the rest."""
     recipe = get(recipe) if isinstance(recipe, str) else recipe
-    learner = build(recipe, backend, device, seed)
+    learner = build(recipe, backend, device, seed, workers)
     dataset = dataset or data.load(recipe.data)
     history = train.fit(
         learner,
@@ -292,8 +307,15 @@ def results(recipe, backend, seeds, runs, dataset):
             "processor": platform.machine(),
             "cpus": cpu_count(),
             "threads": threads(),
-        },
+        }
+        | _workers(runs[0].learner),
     }
+
+
+def _workers(learner):
+    """{"workers": count} of a learner that has more than one."""
+    count = learner.workers.count if hasattr(learner, "workers") else 1
+    return {"workers": count} if count > 1 else {}
 
 
 def write(path, content):

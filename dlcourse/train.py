@@ -146,7 +146,7 @@ def fit(
 
 
 def evaluate(learner, data, batch_size=1000):
-    """Mean loss and accuracy over a pair (x, y), without dropout -> (loss, accuracy); the accuracy is NaN for the loss "mse"."""
+    """Mean loss and accuracy over a pair (x, y), without dropout -> (loss, accuracy); the accuracy is NaN for the loss "mse" and for soft targets."""
     x, y = data
     if len(x) == 0:
         raise ValueError("there are no examples to measure on: pass at least one")
@@ -156,7 +156,9 @@ def evaluate(learner, data, batch_size=1000):
         loss, logits = learner.evaluate((x[part], y[part]))
         losses.append(loss * len(logits))
         outputs.append(logits)
-    accuracy = math.nan if learner.loss == "mse" else metrics.accuracy(np.concatenate(outputs), y)
+    is_soft = learner.loss == "cross_entropy" and y.ndim > 1
+    has_accuracy = learner.loss != "mse" and not is_soft
+    accuracy = metrics.accuracy(np.concatenate(outputs), y) if has_accuracy else math.nan
     return float(np.sum(losses) / len(x)), accuracy
 
 
@@ -250,7 +252,7 @@ def _describe(learner, batches, seed, schedule, epochs, settings):
         else getattr(schedule, "__name__", type(schedule).__name__)
     }
     if batches.augment:  # a run without any agrees with the checkpoints of earlier versions
-        run["augment"] = [describe(change) for change in batches.augment]
+        run["augment"] = ", ".join(describe(change) for change in batches.augment)
     if not isinstance(schedule, constant):
         run["epochs"] = (
             epochs  # the others stretch over the whole run; with a constant rate more epochs are just more

@@ -18,6 +18,8 @@ BACKENDS = dlcourse.BACKENDS
 # (a file or file:name, what of it is not the same in all three): why
 EXCEPTIONS = {
     ("functional.py", "file"): "PyTorch and MLX bring their own operations and gradients",
+    ("workers.py", "file"): "PyTorch and MLX split their operations over threads by themselves",
+    ("learner.py:Learner.__init__", "signature"): "only NumPy's takes workers: the others have threads of their own",
     ("convolution.py", "file"): "PyTorch and MLX bring their own operations and gradients",
     ("layers.py:Conv2d", "docstring"): "PyTorch's images are channels first",
     ("layers.py:MaxPool2d", "docstring"): "PyTorch's images are channels first",
@@ -208,6 +210,7 @@ OUTSIDE = {
             "zero_gradients": "the frameworks have their own way",
         }.items()
     },
+    ("Learner", "__init__"): "only NumPy's takes workers: the others have threads of their own",
     ("clip_gradients", ""): "values in MLX",
     **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},
     **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "Adam", "AdamW")},

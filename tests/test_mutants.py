@@ -101,6 +101,7 @@ ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
 ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
 NO_PADDING = "without the shortcut a copy without padding is made"
 FIRST_TWO = "`_places` reads the first two entries"
+ONE_PADDING = "a configuration has one padding for each convolution"
 SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
@@ -112,7 +113,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if label_smoothing -> if True (number 2)"): ADDS_ZERO,
-    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_soft_cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_soft_cross_entropy", "if label_smoothing -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.functional", "cross_entropy", "if count < len(labels) -> if True"): "sets no row to zero when all are kept",
@@ -148,10 +149,22 @@ EQUIVALENT = {
     ("dlcourse.numpy.optim", "Adam.step", "if self.weight_decay -> if True"): "multiplies by 1.0",
     ("dlcourse.numpy.optim", "clip_gradients", "norm > max_norm -> norm >= max_norm"): "where they are equal the factor is 1.0",
     ("dlcourse.numpy.mlp", "MLP.__call__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.cnn", "CNN.__call__", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.cnn", "CNN.__init__", "True -> False"): ONE_PADDING,
+    ("dlcourse.numpy.cnn", "CNN.__init__", "zip(widths, config.padding, strict=True) -> zip(widths, config.padding)"): ONE_PADDING,
+    ("dlcourse.count", "_", "True -> False"): ONE_PADDING,
+    ("dlcourse.count", "_", "zip(config.channels, config.padding, strict=True) -> zip(config.channels, config.padding)"): ONE_PADDING,
+    ("dlcourse.count", "_", "2 -> 3 (number 7)"): "half of 3 and of 1, rounded down, is their third",
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
+LINEAR = "f.linear(x, weight, bias)\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+CONVOLUTION = (
+    "c.conv2d(x, self.weight.data, bias, **self.geometry)\n\n        def backward(dy, need_dx=True):\n"
+    "            dx, dweight, dbias = vjp(dy, need_dx)\n"
+)
 WEIGHT = "            self.weight.grad += dweight\n"
+BIAS = "            if self.bias:\n                self.bias.grad += dbias\n"
 FAMOUS = [
     ("dlcourse.numpy.functional", "softmax over the batch", "y /= y.sum(axis=-1, keepdims=True)", "y /= y.sum(axis=0, keepdims=True)"),
     (
@@ -229,20 +242,17 @@ FAMOUS = [
         "norm = max(math.sqrt(float(np.vdot(g, g))) for g in gradients)",
     ),
     *[
-        (
-            "dlcourse.numpy.layers",
-            f"the last use overwrites a shared {layer} {name}'s gradient",
-            f"{call}\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n{before}{line}",
-            f"{call}\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n{before}{line.replace('+=', '[...] =')}",
-        )
-        for layer, call in [("Linear", "f.linear(x, weight, bias)"), ("Conv2d", "c.conv2d(x, self.weight.data, bias, **self.geometry)")]
-        for name, before, line in [
-            ("weight", "", WEIGHT),
-            ("bias", f"{WEIGHT}            if self.bias:\n", "                self.bias.grad += dbias\n"),
-        ]
+        ("dlcourse.numpy.layers", f"the last use overwrites a shared {layer}'s {name} gradient", call + WEIGHT + BIAS, call + new)
+        for layer, call in (("Linear", LINEAR), ("Conv2d", CONVOLUTION))
+        for name, new in (("weight", WEIGHT.replace("+=", "[...] =") + BIAS), ("bias", WEIGHT + BIAS.replace("+=", "[...] =")))
     ],
-    ("dlcourse.numpy.convolution", "overlapping windows overwrite each other", "padded[place] += part", "padded[place] = part"),
-    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free &= ~first\n", ""),
+    (
+        "dlcourse.numpy.convolution",
+        "overlapping windows overwrite each other",
+        "padded[place] += part.reshape",
+        "padded[place] = part.reshape",
+    ),
+    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free ^= first\n", ""),
     (
         "dlcourse.numpy.convolution",
         "gradient to the last maximum",
@@ -259,8 +269,8 @@ FAMOUS = [
     (
         "dlcourse.numpy.convolution",
         "bias gradient averaged",
-        "return dx, dweight, None if bias is None else dy.sum(axis=(0, 1, 2))",
-        "return dx, dweight, None if bias is None else dy.mean(axis=(0, 1, 2))",
+        "return np.ones(len(rows), rows.dtype) @ rows",
+        "return np.ones(len(rows), rows.dtype) @ rows / len(rows)",
     ),
     (
         "dlcourse.numpy.convolution",

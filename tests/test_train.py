@@ -12,6 +12,7 @@ import dlcourse
 from dlcourse import schedule, state, train
 from dlcourse.config import MLPConfig
 from dlcourse.data import Dataset, Split
+from dlcourse.data.augment import crop, cutout, flip, mixup, smooth
 from dlcourse.initial import initial_state
 
 
@@ -123,6 +124,36 @@ def test_other_losses(backend_name, loss, targets):
     assert math.isnan(history.accuracy[0]) == (loss == "mse")
 
 
+IMAGES, VALIDATION_IMAGES = (Split(split.x.reshape(-1, 2, 2, 1), split.y) for split in (TRAIN, VALIDATION))
+
+
+def fit_images(who, **options):
+    return fit(who, IMAGES, **{"validation": VALIDATION_IMAGES, "augment": (crop(1), flip(), mixup(1.0, 3))} | options)
+
+
+def test_augmentation_changes_the_training_batches_alone(backend_name):
+    """Black squares over the whole image teach nothing but the biases; the validation set is measured as it is."""
+    kept = [array.copy() for split in (IMAGES, VALIDATION_IMAGES) for array in split]
+    who = learner(backend_name)
+    history = fit_images(who, augment=(cutout(9),))
+    changed = [name for name, array in who.model.state().items() if not np.array_equal(array, learner(backend_name).model.state()[name])]
+    assert changed == ["layers.1.bias"]
+    assert (history.validation_loss[-1], history.accuracy[-1]) == train.evaluate(who, VALIDATION_IMAGES)
+    assert all(np.array_equal(a, b) for a, b in zip(kept, [*IMAGES, *VALIDATION_IMAGES], strict=True))
+
+
+def test_training_on_soft_targets_learns(backend_name):
+    who = learner(backend_name)
+    fit_images(who, augment=(mixup(0.4, 3), smooth(0.1, 3)), epochs=8)
+    assert train.evaluate(who, VALIDATION_IMAGES)[1] > 0.8
+
+
+def test_soft_targets_have_no_accuracy():
+    who = learner()
+    loss, accuracy = train.evaluate(who, Split(VALIDATION.x, np.eye(3)[VALIDATION.y]))
+    assert math.isnan(accuracy) and loss == pytest.approx(train.evaluate(who, VALIDATION)[0], rel=1e-6)
+
+
 def test_evaluate_needs_examples():
     with pytest.raises(ValueError, match="no examples to measure on"):
         train.evaluate(learner(), Split(TRAIN.x[:0], TRAIN.y[:0]))
@@ -191,6 +222,44 @@ def test_resume_continues_bit_for_bit(backend_name, dropout, optimizer, tmp_path
     history = fit(again, folder=tmp_path, resume=True, **rates)
     assert without_seconds(history) == without_seconds(expected)
     assert_same(again.state(), expected_state)
+
+
+def test_resume_with_augmentation_continues_bit_for_bit(backend_name, tmp_path):
+    whole = learner(backend_name, 0.4)
+    expected = fit_images(whole, epochs=5)
+    interrupted = learner(backend_name, 0.4)
+    interrupted.step = InterruptAfter(interrupted, 15)  # in the third of five epochs of six steps
+    with pytest.raises(train.Interrupted, match="after 2 of 5"):
+        fit_images(interrupted, epochs=5, folder=tmp_path)
+    resumed = learner(backend_name, 0.4)
+    history = fit_images(resumed, epochs=5, folder=tmp_path, resume=True)
+    assert without_seconds(history) == without_seconds(expected)
+    assert_same(resumed.state(), whole.state())
+
+
+@pytest.mark.parametrize("augment", [(), (crop(1), flip(), mixup(0.5, 3)), (flip(), crop(1), mixup(1.0, 3))])
+def test_a_checkpoint_of_other_augmentation_is_refused(augment, tmp_path):
+    fit_images(learner(), epochs=1, folder=tmp_path)
+    with pytest.raises(
+        ValueError, match=r"augment = crop\(padding=1, mode='reflect'\), flip\(\), mixup\(alpha=1.0, classes=3\) \(now .*use the same"
+    ):
+        fit_images(learner(), epochs=2, folder=tmp_path, resume=True, augment=augment)
+    fit_images(learner(), epochs=2, folder=tmp_path, resume=True)
+
+
+def test_a_run_without_augmentation_records_none(tmp_path):
+    """Checkpoints from before there was any can be resumed."""
+    fit(learner(), epochs=1, folder=tmp_path)
+    assert "augment" not in json.loads(state.load_metadata(tmp_path / train.CHECKPOINT)["about"])["run"]
+
+
+def test_augmentation_that_does_not_fit_is_one_sentence():
+    for augment, sentence in [((mixup(),), "soft targets of shape (16, 10)"), (flip(), "alone: pass a tuple")]:
+        with pytest.raises(ValueError) as caught:
+            fit_images(learner(), augment=augment)
+        assert sentence in str(caught.value)
+    with pytest.raises(ValueError, match=r"x has shape \(16, 4\) but images are"):
+        fit(learner(), augment=(flip(),))
 
 
 def test_ctrl_c_leaves_the_learner_at_the_last_whole_epoch(backend_name):

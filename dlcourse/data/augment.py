@@ -40,7 +40,8 @@ class crop:
         border = (self.padding, self.padding)
         padded = np.pad(x, ((0, 0), border, border, (0, 0)), mode=self.mode)
         # a row as one run of numbers: windows of whole pixels begin at every C-th
-        rows = padded.reshape(n, height + 2 * self.padding, -1)  # (N, H + 2p, (W + 2p) C)
+        _, tall, wide, _ = padded.shape
+        rows = padded.reshape(n, tall, wide * channels)  # (N, H + 2p, (W + 2p) C)
         windows = np.lib.stride_tricks.sliding_window_view(
             rows, (height, width * channels), axis=(1, 2)
         )

@@ -1,5 +1,6 @@
 """CIFAR-10 in its official binary version: where its files are, and what is in them. No pickle."""
 
+import gzip
 import os
 import tarfile
 import zlib
@@ -124,11 +125,15 @@ def _archive(path):
     """{name: bytes} of the six files, read without unpacking: the folders that an archive names are of no effect."""
     contents = {}
     try:
-        with tarfile.open(path, "r|gz") as archive:
+        with gzip.open(path) as stream, tarfile.open(fileobj=stream, mode="r|") as archive:
             for member in archive:
                 name = PurePosixPath(member.name).name
                 if member.isfile() and name in TRAIN + TEST:
                     contents[name] = archive.extractfile(member).read()
+            while stream.read(
+                1 << 20
+            ):  # to the end, where gzip compares the checksum: tarfile alone ignores it
+                pass
     except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
         raise ValueError(
             f"{path} is a damaged archive ({error}): delete it and load the data set again"

@@ -46,8 +46,8 @@ class CNN(Module):
 
         def backward(dlogits):
             dh = head_back(dlogits)
-            for back in reversed(backs):
+            for back in reversed(backs[1:]):
                 dh = back(dh)
-            return dh
+            return backs[0](dh, self.need_dx)
 
         return logits, backward

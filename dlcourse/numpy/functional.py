@@ -128,7 +128,7 @@ def layer_norm(x, weight, bias, eps=1e-5):
     """y = w x^ + b, x^ = (x - mean) / sqrt(var + eps)  (eq-layer-norm; gradients eq-layer-norm-vjp).
 
     Mean and variance of each row, over the last axis. x, y (..., C); weight, bias (C,). Ba et al. 2016."""
-    rows, features = _rows_of_features("layer_norm", x, weight)
+    rows, features = _rows_of_features("layer_norm", x, weight=weight, bias=bias)
     share = np.full(features, 1.0 / features, x.dtype)
     x_hat = rows - (rows @ share)[:, None]  # (N, C)
     scale = 1.0 / np.sqrt(np.einsum("nc,nc->n", x_hat, x_hat) / features + eps)  # (N,)
@@ -152,7 +152,7 @@ def rms_norm(x, weight, eps=1e-6):
     """y = w x^, x^ = x / sqrt(mean(x^2) + eps)  (eq-rms-norm; gradients eq-rms-norm-vjp).
 
     The mean square of each row, over the last axis. x, y (..., C); weight (C,). Zhang & Sennrich 2019."""
-    rows, features = _rows_of_features("rms_norm", x, weight)
+    rows, features = _rows_of_features("rms_norm", x, weight=weight)
     scale = 1.0 / np.sqrt(np.einsum("nc,nc->n", rows, rows) / features + eps)  # (N,)
     x_hat = rows * scale[:, None]  # (N, C)
     y = x_hat * weight
@@ -175,7 +175,8 @@ def batch_norm(x, weight, bias, running_mean, running_var, training, momentum=0.
     ones (gradients eq-batch-norm-eval-vjp). Training also moves the running ones, in place, by
     eq-running-statistics. x, y (..., C); all others (C,). Raises ValueError in training for fewer
     than two values a feature. Ioffe & Szegedy 2015."""
-    rows, _ = _rows_of_features("batch_norm", x, weight)
+    running = {"running_mean": running_mean, "running_var": running_var}
+    rows, _ = _rows_of_features("batch_norm", x, weight=weight, bias=bias, **running)
     count = len(rows)
     if training:
         if count < 2:
@@ -298,14 +299,15 @@ def _sigmoid(x):
     return np.where(x >= 0, 1, tail) / (1 + tail)
 
 
-def _rows_of_features(name, x, weight):
-    """x as rows (N, C), and C; refuses a weight of another length."""
+def _rows_of_features(name, x, **arrays):
+    """x as rows (N, C), and C; refuses weights, biases and statistics of another length."""
     features = x.shape[-1]
-    if weight.shape != (features,):
-        raise ValueError(
-            f"{name}: x ends in {features} features, but weight has shape {weight.shape}: "
-            f"build the layer with features={features}"
-        )
+    for which, array in arrays.items():
+        if array.shape != (features,):
+            raise ValueError(
+                f"{name}: x ends in {features} features, but {which} has shape {array.shape}: "
+                f"build the layer with features={features}"
+            )
     return x.reshape(-1, features), features
 
 

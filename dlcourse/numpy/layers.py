@@ -126,8 +126,8 @@ class Conv2d(Module):
         bias = self.bias.data if self.bias else None
         y, vjp = c.conv2d(x, self.weight.data, bias, **self.geometry)
 
-        def backward(dy):
-            dx, dweight, dbias = vjp(dy)
+        def backward(dy, need_dx=True):
+            dx, dweight, dbias = vjp(dy, need_dx)
             self.weight.grad += dweight
             if self.bias:
                 self.bias.grad += dbias

@@ -22,6 +22,16 @@ def batch_statistics(model):
         (model.train if was_training else model.eval)()
 
 
+@contextlib.contextmanager
+def parameters_only(model):
+    """Inside: where a model can leave out the gradient of its own input, it does."""
+    needed, model.need_dx = model.need_dx, False
+    try:
+        yield
+    finally:
+        model.need_dx = needed
+
+
 class Parameter:
     """An array and its gradient.
 
@@ -43,9 +53,10 @@ class Module:
     """Holds parameters, buffers, modules and lists of modules as attributes.
 
     Their dotted names come from the attribute names. `training` says whether batch norm takes the
-    statistics of the batch."""
+    statistics of the batch, `need_dx` whether a network returns the gradient of its input: training
+    has no use for it (`parameters_only`)."""
 
-    training = True
+    training, need_dx = True, True
 
     def train(self, mode=True):
         """Training mode, for this module and all inside it -> self."""

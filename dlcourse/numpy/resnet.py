@@ -85,8 +85,8 @@ class ResNet(Module):
 
         def backward(dlogits):
             dh = pool_back(head_back(dlogits))
-            for back in reversed(backs):
+            for back in reversed(backs[1:]):
                 dh = back(dh)
-            return dh
+            return stem_back(dh, self.need_dx)
 
         return logits, backward

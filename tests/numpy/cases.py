@@ -483,6 +483,19 @@ def exact_values(f):
 
 REFUSED = [
     ("layer_norm", "build the layer with features=3", lambda f: f.layer_norm(np.zeros((2, 3)), np.ones(4), np.ones(4))),
+    (
+        "layer_norm",
+        "layer_norm: x ends in 3 features, but bias has shape (1,)",
+        lambda f: f.layer_norm(np.zeros((2, 3)), np.ones(3), np.ones(1)),
+    ),
+    *[
+        (
+            "batch_norm",
+            f"batch_norm: x ends in 3 features, but {name} has shape (1,)",
+            lambda f, i=i: f.batch_norm(np.zeros((2, 3)), *(np.ones(1 if i == k else 3) for k in range(4)), False),
+        )
+        for i, name in enumerate(("weight", "bias", "running_mean", "running_var"))
+    ],
     ("rms_norm", "rms_norm: x ends in 3 features", lambda f: f.rms_norm(np.zeros((2, 3)), np.ones(4))),
     (
         "batch_norm",

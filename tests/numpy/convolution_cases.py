@@ -164,6 +164,41 @@ def check_transposed(c, rng, shape, output_padding):
     check_gradient(lambda *a: c.conv_transpose2d(*a, **options), (x, weight, bias), rng)
 
 
+def check_without_bias(c, rng, shape):
+    """bias=None is a bias of zeros that has no gradient."""
+    for function, draw in ((c.conv2d, draw_convolution), (c.conv_transpose2d, draw_transposed)):
+        x, weight, bias = draw(rng, shape)
+        y, backward = function(x, weight, None, **shape.options())
+        zero, zero_back = function(x, weight, 0 * bias, **shape.options())
+        assert np.array_equal(y, zero)
+        *gradients, none = backward(y)
+        assert none is None
+        assert all(np.array_equal(a, b) for a, b in zip(gradients, zero_back(y)[:2], strict=True))
+
+
+def check_need_dx(c, rng, shape):
+    x, weight, bias = draw_convolution(rng, shape)
+    y, backward = c.conv2d(x, weight, bias, **shape.options())
+    none, *gradients = backward(y, need_dx=False)
+    assert none is None
+    assert all(np.array_equal(a, b) for a, b in zip(gradients, backward(y)[1:], strict=True))
+
+
+def check_parts(c, rng):
+    """Images that are unfolded in several parts: the same as one by one."""
+    x, weight, bias = rng.normal(size=(5, 24, 31, 8)), rng.normal(size=(4, 5, 5, 4)), rng.normal(size=4)
+    windows = 20 * 27 * 25 * 8  # numbers of one image
+    assert 2 * windows < c.NUMBERS < 3 * windows
+    y, backward = c.conv2d(x, weight, bias, groups=2)
+    dx, dweight, dbias = backward(y)
+    alone = [c.conv2d(one[None], weight, bias, groups=2) for one in x]
+    assert_close("y", y, np.concatenate([one for one, _ in alone]), 1e-13)
+    gradients = [back(one[None]) for one, (_, back) in zip(y, alone, strict=True)]
+    assert_close("dx", dx, np.concatenate([g[0] for g in gradients]), 1e-13)
+    assert_close("dweight", dweight, sum(g[1] for g in gradients), 1e-13)
+    assert_close("dbias", dbias, sum(g[2] for g in gradients), 1e-13)
+
+
 def check_windows(c, rng, shape):
     x, _, _ = draw_convolution(rng, shape)
     options = {"stride": shape.stride, "padding": shape.padding, "dilation": shape.dilation}
@@ -356,6 +391,9 @@ def check_everything(c, raises):
         for output_padding in output_paddings(shape):
             check_transposed(c, rng, shape, output_padding)
         check_windows(c, rng, shape)
+        check_without_bias(c, rng, shape)
+        check_need_dx(c, rng, shape)
+    check_parts(c, rng)
     for pool in POOLS:
         check_pools(c, rng, *pool)
     check_manners(c)

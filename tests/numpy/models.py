@@ -667,7 +667,7 @@ def check_initial(initial):
 IMAGE_CONFIGS = [
     CNNConfig((9, 8, 2), channels=(3, 4), kernel=3, padding=(1, 0), hidden=(5,), outputs=3),
     CNNConfig((6, 6, 3), channels=(2,), kernel=3, padding=1, hidden=(), outputs=2, activation="tanh"),
-    ResNetConfig((5, 7, 1), widths=(3, 4, 4, 4), blocks=(2, 1, 1, 1), strides=(1, 2, 1, 2), stem=3, outputs=3),
+    ResNetConfig((5, 7, 1), widths=(3, 5, 4, 4), blocks=(2, 1, 1, 1), strides=(1, 2, 1, 2), stem=3, outputs=3),
     ResNetConfig((5, 7, 1), widths=(3, 4), blocks=(2, 1), strides=(2, 1), stem=2, outputs=3, norm="none"),
     ResNetConfig((4, 4, 2), widths=(3, 4), blocks=(1, 1), strides=(1, 2), stem=2, outputs=3, skip=False),
 ]
@@ -737,7 +737,7 @@ def check_count(count):
             assert row.flops == (2 * math.prod(row.shape) * weight[0].size if weight.ndim > 1 else 0)
     residual = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[2])}
     assert residual["stem"] == residual["stem_norm"] == residual["blocks.1.conv_2"] == (5, 7, 3)
-    assert residual["blocks.2.conv_1"] == residual["blocks.2.project"] == residual["blocks.3.norm_2"] == (3, 4, 4)
+    assert residual["blocks.2.conv_1"] == residual["blocks.2.project"] == (3, 4, 5) and residual["blocks.3.norm_2"] == (3, 4, 4)
     assert residual["blocks.4.project"] == residual["blocks.4.conv_2"] == (2, 2, 4) and residual["head"] == (3,)
     convolutional = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[0])}
     assert convolutional == {"convs.0": (9, 8, 3), "convs.1": (2, 2, 4), "layers.0": (5,), "layers.1": (3,)}

@@ -44,6 +44,18 @@ def test_convolution(shape, seed):
 
 
 @given(shape=shapes(), seed=seeds)
+@settings(max_examples=20, deadline=None)
+def test_without_bias_and_without_dx(shape, seed):
+    if transposed_fits(shape, 0):
+        cases.check_without_bias(c, np.random.default_rng(seed), shape)
+    cases.check_need_dx(c, np.random.default_rng(seed), shape)
+
+
+def test_more_images_than_are_unfolded_at_a_time(rng):
+    cases.check_parts(c, rng)
+
+
+@given(shape=shapes(), seed=seeds)
 @settings(max_examples=40, deadline=None)
 def test_windows(shape, seed):
     cases.check_windows(c, np.random.default_rng(seed), shape)

@@ -1,0 +1,88 @@
+"""A batch split over threads: NumPy releases Python's lock while it computes, so that they run side by side.
+
+PyTorch and MLX split their operations over threads by themselves; NumPy splits its matrix products only."""
+
+import contextvars
+import copy
+from concurrent.futures import ThreadPoolExecutor, wait
+
+from dlcourse.boundary import check_whole
+from dlcourse.errors import need
+
+
+class Workers:
+    """`count` threads, each with the same parameters, gradients of its own, and a part of the batch.
+
+    A loss is a mean over examples, so that L = sum_k (n_k / N) L_k over parts of n_k examples, and the
+    gradients, weighted alike, add up to that of the batch: always in the same order, so that every run
+    gives the same bits. The matrix products of a worker use one thread.
+    Raises ValueError for fewer than one worker, and for batch norm, whose statistics are those of the
+    whole batch."""
+
+    def __init__(self, model, count=1):
+        check_whole(workers=count)
+        self.count, self.models = count, [model]
+        if count == 1:
+            return
+        if model.named_buffers():
+            raise ValueError(
+                f"workers={count}: batch norm would take the statistics of each part of the batch, so use workers=1 with it"
+            )
+        self.blas = need("threadpoolctl", extra="data").ThreadpoolController()
+        self.models += [copy.deepcopy(model) for _ in range(count - 1)]
+        # its threads end when the workers are no longer used
+        self.pool = ThreadPoolExecutor(count - 1, "worker")
+
+    def run(self, work, examples, rng=None, add=True):
+        """[work(model, part, share, rng)] of all workers; `part` is their slice of the examples, `share` its part n_k / N of
+        them, and with `add` the gradients in all models are added up in the first.
+
+        What a worker raises is raised here, when all have come to an end."""
+        models = self.models[:examples]  # no worker without an example
+        if len(models) == 1:
+            return [work(models[0], slice(None), 1, rng)]
+        bounds = [examples * k // len(models) for k in range(len(models) + 1)]
+        calls = []
+        for model, start, stop in zip(models, bounds[:-1], bounds[1:], strict=True):
+            part = slice(start, stop)
+            # the first draws from the generator itself, which so ends where one worker would leave it
+            drawn = rng if not calls else copy.deepcopy(rng)
+            drawn = None if rng is None else _Rows(drawn, part, examples)
+            calls.append((model, part, (stop - start) / examples, drawn))
+        for model in models[1:]:
+            _share(self.models[0], model)
+        with self.blas.limit(limits=1, user_api="blas"):
+            others = [self.pool.submit(contextvars.copy_context().run, work, *c) for c in calls[1:]]
+            try:
+                first = work(*calls[0])
+            finally:
+                wait(others)
+            results = [first] + [other.result() for other in others]
+        if add:
+            for model in models[1:]:
+                for (_, p), (_, q) in _pairs(self.models[0], model):
+                    p.grad += q.grad
+        return results
+
+
+class _Rows:
+    """A generator that draws for the whole batch and returns the rows of one part: its masks are those of one worker."""
+
+    def __init__(self, rng, part, examples):
+        self.rng, self.part, self.examples = rng, part, examples
+
+    def random(self, shape, dtype):
+        return self.rng.random((self.examples, *shape[1:]), dtype=dtype)[self.part]
+
+
+def _share(model, twin):
+    """The parameters of `model` for `twin`, wherever they are now, and its mode."""
+    for (_, p), (_, q) in _pairs(model, twin):
+        q.data = p.data
+        if q.grad.dtype != p.data.dtype:
+            q.grad = p.data * 0
+    twin.train(model.training)
+
+
+def _pairs(model, twin):
+    return zip(model.named_parameters(), twin.named_parameters(), strict=True)

@@ -83,6 +83,8 @@ def test_train_resume(capsys, tmp_path):
         (["mlp-digits", "--seed", "-1"], "at least 0"),
         (["mlp-digits", "--epochs", "0"], "epochs=0"),
         (["mlp-digits", "--resume"], "add --out DIR"),
+        (["mlp-digits", "--workers", "0"], "workers=0: it must be a whole number of at least 1"),
+        (["mlp-digits", "--workers", "2", "--backend", "torch"], "workers=2: torch has threads of its own"),
         (["mlp-digits", "--epochs", "3", "--record"], "leave out --epochs"),
     ],
 )

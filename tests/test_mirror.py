@@ -18,6 +18,7 @@ BACKENDS = dlcourse.BACKENDS
 # (a file or file:name, what of it is not the same in all three): why
 EXCEPTIONS = {
     ("functional.py", "file"): "PyTorch and MLX bring their own operations and gradients",
+    ("module.py:parameters_only", "name"): "PyTorch and MLX compute the gradients that are asked for",
     ("workers.py", "file"): "PyTorch and MLX split their operations over threads by themselves",
     ("learner.py:Learner.__init__", "signature"): "only NumPy's takes workers: the others have threads of their own",
     ("convolution.py", "file"): "PyTorch and MLX bring their own operations and gradients",

@@ -43,6 +43,8 @@ def check_optim(optim, _=None):
         models.check_optimizer(optim, kind, options, steps=3)
     models.check_buffer(optim)
 
+    models.check_pieces(optim)
+
 
 def check_layers(layers, _=None):
     models.check_linear_layer(layers)
@@ -130,14 +132,19 @@ EQUIVALENT = {
     ): "a copy more",
     ("dlcourse.numpy.functional", "binary_cross_entropy", "False -> True"): "a copy more",
     ("dlcourse.numpy.functional", "_sigmoid", "x >= 0 -> x > 0"): "at x = 0 both branches are 1 / 2",
+    ("dlcourse.numpy.convolution", "_channel_sums", "0 -> -1"): "there is one group: the first is the last",
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 2)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 8)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.convolution", "conv2d", "if need_dx -> if True"): "computed, and then left out",
+    ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 6)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "max_pool2d", "if stride < size -> if True"): ADDS_ZERO,
+    ("dlcourse.numpy.convolution", "max_pool2d", "stride < size -> stride <= size"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "_pad", "0 -> -1"): NO_PADDING,
     ("dlcourse.numpy.convolution", "_pad", "if padding == 0 -> if False"): NO_PADDING,
     ("dlcourse.numpy.convolution", "_scatter", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "0 -> -1 (number 3)"): "there is one group: the first is the last",
-    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 4)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 5)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 7)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "max_pool2d", "0 -> -1 (number 2)"): "the maximum may begin at any of the places",
     ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
@@ -359,7 +366,7 @@ FAMOUS = [
     ("dlcourse.initial", "variance of a kernel by its channels alone", "gain / (size * size * inputs)", "gain / inputs"),
     ("dlcourse.initial", "variance of a kernel by its side", "gain / (size * size * inputs)", "gain / (size * inputs)"),
     ("dlcourse.initial", "gain 2 for a projection", "outputs, 1, inputs, 1.0)", "outputs, 1, inputs, 2.0)"),
-    ("dlcourse.numpy.cnn", "backward in the order of forward", "for back in reversed(backs):", "for back in backs:"),
+    ("dlcourse.numpy.cnn", "backward in the order of forward", "for back in reversed(backs[1:]):", "for back in backs[1:]:"),
     (
         "dlcourse.numpy.cnn",
         "the maps flattened channels first",
@@ -417,7 +424,7 @@ FAMOUS = [
         "inputs != outputs",
     ),
     ("dlcourse.numpy.resnet", "one norm for both convolutions", "self.norm_2(z)", "self.norm_1(z)"),
-    ("dlcourse.numpy.resnet", "blocks' way back in the order of forward", "for back in reversed(backs):", "for back in backs:"),
+    ("dlcourse.numpy.resnet", "blocks' way back in the order of forward", "for back in reversed(backs[1:]):", "for back in backs[1:]:"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),

@@ -166,6 +166,20 @@ def test_recorded_results_are_of_the_recipe_as_it_stands(path):
     assert "/" not in path.read_text(encoding="utf-8").replace("mnist/", ""), "a path of the machine must not be recorded"
 
 
+def test_workers_share_the_batches_of_numpy():
+    recipe, dataset = replace(RECIPES["mlp-digits"], epochs=1), data.load("digits")
+    runs = [recipes.run(recipe, dataset=dataset, progress=False, workers=workers) for workers in (1, 2)]
+    assert runs[1].metrics["test_loss"] == pytest.approx(runs[0].metrics["test_loss"], rel=1e-3)
+    machines = [recipes.results(recipe, "numpy", [0], [one], dataset)["machine"] for one in runs]
+    assert machines[1] == machines[0] | {"workers": 2}
+    for backend in ("torch", "mlx"):
+        assert recipes.build(recipe, backend, workers=1).device
+        with pytest.raises(ValueError, match=f"workers=2: {backend} has threads of its own"):
+            recipes.build(recipe, backend, workers=2)
+    with pytest.raises(ValueError, match="workers=0: it must be a whole number of at least 1"):
+        recipes.build(recipe, workers=0)
+
+
 def test_threads(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "3")
     assert recipes.threads() == 3

@@ -3,6 +3,13 @@
 A check never changes the caller's arrays and takes functions written with NumPy, PyTorch or MLX.
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
+from dlcourse.check.cnn import (
+    batched_accuracy,
+    cnn_parameters,
+    crop_images,
+    reorder_columns,
+    soft_cross_entropy,
+)
 from dlcourse.check.convolution import (
     conv1d,
     conv1d_backward,
@@ -49,6 +56,11 @@ EXERCISES = {
         layer_norm_backward,
         batch_norm_predict,
         dead_units,
+        cnn_parameters,
+        reorder_columns,
+        soft_cross_entropy,
+        crop_images,
+        batched_accuracy,
         block_parameters,
         residual_backward,
         fold_norm,

@@ -132,6 +132,49 @@ def dead_units(h):
     return sum(all(value == 0 for value in unit) for unit in h.T)
 
 
+def cnn_parameters(inputs, channels, kernel, padding, hidden, outputs):
+    (height, width, depth), count = inputs, 0
+    for layer, o in enumerate(channels):
+        count += o * (depth * kernel**2 + 1)
+        height = (height + 2 * padding[layer] - kernel + 1) // 2
+        width = (width + 2 * padding[layer] - kernel + 1) // 2
+        depth = o
+    inputs = height * width * depth
+    for o in (*hidden, outputs):
+        count += o * inputs + o
+        inputs = o
+    return count
+
+
+def reorder_columns(weight, height, width, channels):
+    result = np.empty_like(weight)
+    for h, w, c in np.ndindex(height, width, channels):
+        result[:, (c * height + h) * width + w] = weight[:, (h * width + w) * channels + c]
+    return result
+
+
+def soft_cross_entropy(logits, q):
+    log_p = logits - np.logaddexp.reduce(logits, axis=1)[:, None]
+    return np.vdot(q, -log_p) / len(q), (np.exp(log_p) - q) / len(q)
+
+
+def crop_images(x, places, padding):
+    crops = np.zeros(x.shape)
+    for n, i, j, c in np.ndindex(x.shape):
+        h, w = i + places[n, 0] - padding, j + places[n, 1] - padding  # where the pixel comes from
+        if h in range(x.shape[1]) and w in range(x.shape[2]):
+            crops[n, i, j, c] = x[n, h, w, c]
+    return crops
+
+
+def batched_accuracy(logits, labels, batch_size):
+    right = 0
+    for start in range(0, len(labels), batch_size):
+        batch = slice(start, start + batch_size)
+        right += np.count_nonzero(np.argmax(logits[batch], axis=1) == labels[batch])
+    return right / len(labels)
+
+
 def block_parameters(inputs, outputs, stride):
     total, channels = 0, inputs
     for _ in range(2):  # each kernel looks at all channels below it and has a norm of two numbers

@@ -91,6 +91,34 @@ def torch_solutions():
     def dead_units(h):
         return int((~torch.any(h > 0, dim=0)).sum())
 
+    def cnn_parameters(inputs, channels, kernel, padding, hidden, outputs):
+        x, layers = torch.zeros(1, inputs[2], *inputs[:2]), []
+        for o, p in zip(channels, padding, strict=True):
+            layers.append(torch.nn.Conv2d(x.shape[1], o, kernel, padding=p))
+            x = torch.nn.functional.max_pool2d(layers[-1](x), 2)
+        for i, o in itertools.pairwise((x.numel(), *hidden, outputs)):
+            layers.append(torch.nn.Linear(i, o))
+        return sum(p.numel() for layer in layers for p in layer.parameters())
+
+    def reorder_columns(weight, height, width, channels):
+        return weight.unflatten(1, (height, width, channels)).permute(0, 3, 1, 2).flatten(1)
+
+    def soft_cross_entropy(logits, q):
+        logits = logits.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(logits, q)
+        loss.backward()
+        return loss, logits.grad
+
+    def crop_images(x, places, padding):
+        padded = torch.nn.functional.pad(x, (0, 0, padding, padding, padding, padding))
+        rows, columns = (torch.arange(side) for side in x.shape[1:3])
+        n = torch.arange(len(x))[:, None, None]
+        return padded[n, places[:, 0, None, None] + rows[:, None], places[:, 1, None, None] + columns]
+
+    def batched_accuracy(logits, labels, batch_size):
+        pairs = zip(torch.split(logits, batch_size), torch.split(labels, batch_size), strict=True)
+        return sum((z.argmax(dim=1) == y).sum() for z, y in pairs).double() / len(labels)
+
     def block_parameters(inputs, outputs, stride):
         conv, norm = torch.nn.Conv2d, torch.nn.BatchNorm2d
         layers = [conv(inputs, outputs, 3, stride, bias=False), norm(outputs), conv(outputs, outputs, 3, bias=False), norm(outputs)]
@@ -191,6 +219,34 @@ def mlx_solutions():
 
     def dead_units(h):
         return (mx.max(h, axis=0) == 0).sum()
+
+    def cnn_parameters(inputs, channels, kernel, padding, hidden, outputs):
+        x, count = mx.zeros((1, *inputs)), 0
+        for o, p in zip(channels, padding, strict=True):
+            weight = mx.zeros((o, kernel, kernel, x.shape[3]))
+            x = nn.MaxPool2d(2, 2)(mx.conv2d(x, weight, padding=p))
+            count += weight.size + o
+        for i, o in itertools.pairwise((x.size, *hidden, outputs)):
+            count += (i + 1) * o
+        return count
+
+    def reorder_columns(weight, height, width, channels):
+        return mx.moveaxis(mx.unflatten(weight, 1, (height, width, channels)), 3, 1).reshape(weight.shape)
+
+    def soft_cross_entropy(logits, q):
+        return mx.value_and_grad(lambda z: nn.losses.cross_entropy(z, q, reduction="mean"))(logits)
+
+    def crop_images(x, places, padding):
+        border = (padding, padding)
+        padded = mx.pad(x, [(0, 0), border, border, (0, 0)])
+        rows, columns = (mx.arange(side) for side in x.shape[1:3])
+        n = mx.arange(len(x))[:, None, None]
+        return padded[n, places[:, 0, None, None] + rows[:, None], places[:, 1, None, None] + columns]
+
+    def batched_accuracy(logits, labels, batch_size):
+        right = mx.argmax(logits, axis=1) == labels
+        starts = range(0, len(labels), batch_size)
+        return sum(right[start : start + batch_size].sum() for start in starts) / len(labels)
 
     def block_parameters(inputs, outputs, stride):
         sizes = [(3, inputs), (3, outputs)] + [(1, inputs)] * ((inputs, 1) != (outputs, stride))

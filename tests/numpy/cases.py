@@ -485,6 +485,11 @@ REFUSED = [
     ("layer_norm", "build the layer with features=3", lambda f: f.layer_norm(np.zeros((2, 3)), np.ones(4), np.ones(4))),
     (
         "layer_norm",
+        "layer_norm: x ends in 3 features, but weight has shape (1,)",
+        lambda f: f.layer_norm(np.zeros((2, 3)), np.ones(1), np.ones(3)),
+    ),
+    (
+        "layer_norm",
         "layer_norm: x ends in 3 features, but bias has shape (1,)",
         lambda f: f.layer_norm(np.zeros((2, 3)), np.ones(3), np.ones(1)),
     ),

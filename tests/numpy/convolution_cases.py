@@ -186,8 +186,11 @@ def check_need_dx(c, rng, shape):
 
 def check_parts(c, rng):
     """Images that are unfolded in several parts: the same as one by one."""
-    x, weight, bias = rng.normal(size=(5, 24, 31, 8)), rng.normal(size=(4, 5, 5, 4)), rng.normal(size=4)
-    windows = 20 * 27 * 25 * 8  # numbers of one image
+    for windows, images in (((2, 40, 10, 20, 3, 3, 4), 18), ((1, 3, 400, 400, 3, 3, 4), 1)):
+        parts = [slice(i, i + images) for i in range(0, windows[1], images)]
+        assert c._parts(np.broadcast_to(0.0, windows)) == parts, f"{images} images have about {c.NUMBERS} numbers"
+    x, weight, bias = rng.normal(size=(5, 8, 140, 8)), rng.normal(size=(4, 5, 5, 4)), rng.normal(size=4)
+    windows = 4 * 136 * 25 * 8  # numbers of one image
     assert 2 * windows < c.NUMBERS < 3 * windows
     y, backward = c.conv2d(x, weight, bias, groups=2)
     dx, dweight, dbias = backward(y)

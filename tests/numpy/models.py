@@ -578,6 +578,21 @@ def check_buffer(optim):
         assert {array.dtype for name, array in (model.state() | optimizer.state()).items() if name != "step"} == {np.dtype(np.float32)}
 
 
+def check_pieces(optim):
+    """More parameters than Adam takes at a time: every piece gets the update of its own numbers."""
+    count, rng = 2 * optim.PIECE + 5, np.random.default_rng(0)
+    config = MLPConfig(count, (), 1)
+    model = MLP(config)
+    model.load_state(initial_state(config, 0, np.float64))
+    optimizer, before = optim.Adam(model), model.state()
+    set_gradients(model, rng)
+    gradients = model.gradients()
+    optimizer.step(0.1)
+    for name, array in model.state().items():  # at first m^ = g and v^ = g^2
+        g = gradients[name]
+        np.testing.assert_allclose(array, before[name] - 0.1 * g / (np.abs(g) + 1e-8), rtol=1e-12)
+
+
 def check_clip(optim):
     model = small_model()
     set_gradients(model, np.random.default_rng(9))

@@ -17,6 +17,10 @@ def test_formula(kind, options):
     models.check_optimizer(optim, kind, options, steps=6)
 
 
+def test_more_parameters_than_adam_takes_at_a_time():
+    models.check_pieces(optim)
+
+
 @each_optimizer
 def test_equals_torch_optim_over_50_steps(kind, options, rng):
     """PyTorch's own class without our wrapper, biases in a group without decay. Float64, relative 1e-12."""

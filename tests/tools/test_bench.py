@@ -1,0 +1,33 @@
+"""The words and verdicts of `make bench`; the timings themselves are no test."""
+
+import pytest
+
+from tools import bench
+
+TIMED = {
+    "what": "A step",
+    "threads": 2,
+    "ours_ms": 3.0,
+    "theirs_ms": 2.0,
+    "ratio": 1.5,
+    "ratio_range": [1.25, 2.0],
+}
+
+
+@pytest.mark.parametrize(
+    ("row", "missed", "words"),
+    [
+        (TIMED | {"bar": 1.5}, False, "A step, 2 threads: NumPy 3.00 ms, PyTorch 2.00 ms, ratio 1.50 (1.25 to 2.00), bar 1.50: ok"),
+        (TIMED | {"bar": 1.4}, True, "A step, 2 threads: NumPy 3.00 ms, PyTorch 2.00 ms, ratio 1.50 (1.25 to 2.00), bar 1.40: MISSED"),
+        (TIMED | {"bar": None}, False, "A step, 2 threads: NumPy 3.00 ms, PyTorch 2.00 ms, ratio 1.50 (1.25 to 2.00), no bar"),
+        (TIMED | {"bar": 1.5, "ratio": float("nan")}, True, "MISSED"),
+        (
+            {"what": "Memory", "threads": 1, "unit": "MB", "ours": 30.04, "theirs": 60.0, "ratio": 0.5, "bar": 3.0},
+            False,
+            "Memory, 1 thread: NumPy 30.0 MB, PyTorch 60.0 MB, ratio 0.50, bar 3.00: ok",
+        ),
+    ],
+)
+def test_a_row_says_whether_its_bar_is_missed(row, missed, words):
+    assert bench.is_missed(row) is missed
+    assert words in bench.sentence(row)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import dlcourse
-from dlcourse import transfer
+from dlcourse import check, transfer
 from dlcourse.config import CNNConfig, MLPConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import MLP, SGD, Learner
@@ -170,11 +170,14 @@ def test_forgetting_grows_with_the_square_of_the_distance(rng):
     assert rest[0] / rest[1] > 6, "what the square leaves is of third order: 8 times less at half the distance"
 
 
-@pytest.mark.equation("eq-l2-sp", formula_only=True)
+@pytest.mark.equation("eq-l2-sp")
 def test_l2_sp(rng):
     w, w0, alpha = rng.normal(size=(3, 2)), rng.normal(size=(3, 2)), 0.4
     omega = lambda w: alpha / 2 * sum((w[i] - w0[i]) ** 2 for i in np.ndindex(w.shape))  # noqa: E731
     assert_lines_agree([numerical_gradient(omega, w), alpha * (w - w0)], rtol=1e-8)
+    g = rng.normal(size=w.shape)
+    step = w - 0.1 * (g + numerical_gradient(omega, w))
+    assert_same("the step of the exercise", check.l2_sp_step.reference(w, w0, g, alpha, 0.1), step, rtol=1e-8)
     # with w0 = 0 it is the package's weight decay of SGD
     model, optimizer = _sgd_with_decay(w, alpha)
     optimizer.step(0.1)
@@ -200,7 +203,7 @@ def test_minimum_of_l2_sp(rng):
     assert_lines_agree([w, solved, Q @ along], rtol=1e-9)
 
 
-@pytest.mark.equation("eq-statistics-drift")
+@pytest.mark.equation("eq-statistics-drift", formula_only=True)
 def test_running_statistics_drift(rng):
     start, steps, momentum = rng.normal(size=3), 30, 0.1
     x = rng.normal(size=(8, 3)) + 2

@@ -172,3 +172,21 @@ def check_window(x, size, padding, dilation=1, first=False):
     """Raise ValueError unless a window of `size` fits into the padded images x, (N, H, W, C), or (N, C, H, W) where `first`."""
     for side in x.shape[2:] if first else x.shape[1:3]:
         output_size(side, size, 1, padding, dilation)
+
+
+def check_trained(trained, made_for):
+    """Raise RuntimeError unless the names of the parameters that train are those which an optimizer was made for."""
+    if trained != made_for:
+        name = sorted(trained ^ made_for)[0]
+        what = "frozen" if name in made_for else "unfrozen"
+        raise RuntimeError(
+            f"{name} was {what} after the optimizer was made: make the optimizer, and the learner, after freeze() or unfreeze()"
+        )
+
+
+def check_trainable(names):
+    """Raise ValueError when there is nothing for an optimizer to move."""
+    if not names:
+        raise ValueError(
+            "everything is frozen, so there is nothing to train: call unfreeze(), or freeze fewer layers"
+        )

@@ -70,6 +70,15 @@ def _parser():
     )
     train.set_defaults(run=_train)
 
+    transfer = commands.add_parser("transfer", help="the study of transfer that the book records")
+    transfer.add_argument("--backend", default="torch", help="numpy, torch or mlx (default: torch)")
+    transfer.add_argument(
+        "--record",
+        action="store_true",
+        help="write its results into results/, where the book reads them",
+    )
+    transfer.set_defaults(run=_transfer)
+
     commands.add_parser("recipes", help="list the recipes").set_defaults(run=_recipes)
     commands.add_parser(
         "doctor", help="versions, devices, data, speed, and what is missing"
@@ -143,6 +152,18 @@ def _report(epoch, row):
             f"accuracy {row['accuracy']:.4f}, {row['seconds']:.1f} s",
             flush=True,
         )
+
+
+def _transfer(options):
+    from dlcourse import recipes, transfer
+
+    results = transfer.run(
+        transfer.STUDY, options.backend, report=lambda line: print(line, flush=True)
+    )
+    if options.record:
+        path = Path("results") / f"{transfer.STUDY.name}.json"
+        recipes.write(path, results)
+        print(f"written: {path}")
 
 
 def _recipes(options):

@@ -302,13 +302,7 @@ def results(recipe, backend, seeds, runs, dataset):
             for one in runs
         ],
         "versions": train.versions(backend),
-        "machine": {
-            "system": platform.system(),
-            "processor": platform.machine(),
-            "cpus": cpu_count(),
-            "threads": threads(),
-        }
-        | _workers(runs[0].learner),
+        "machine": machine() | _workers(runs[0].learner),
     }
 
 
@@ -322,6 +316,16 @@ def write(path, content):
     """Write a dict as JSON, atomically."""
     text = json.dumps(content, indent=2) + "\n"
     state.write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
+
+
+def machine():
+    """What a result's seconds were measured on."""
+    return {
+        "system": platform.system(),
+        "processor": platform.machine(),
+        "cpus": cpu_count(),
+        "threads": threads(),
+    }
 
 
 def cpu_count():

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from dlcourse.config import ResNetConfig
-from dlcourse.errors import need
+from dlcourse.errors import need, suggestion
 from dlcourse.initial import initial_state
 
 
@@ -50,6 +50,43 @@ def without_prefix(prefix, state):
         for name, array in state.items()
         if name.startswith(prefix + ".")
     }
+
+
+def under(prefixes, names):
+    """The `names` that are, or stand under, one of the dotted `prefixes`; all names without a prefix.
+
+    under(["convs"], names) takes convs.0.weight and convs.1.weight. Raises ValueError for a prefix that no name has."""
+    known = {
+        ".".join(name.split(".")[:depth])
+        for name in names
+        for depth in range(1, name.count(".") + 2)
+    }
+    for prefix in prefixes:
+        if prefix not in known:
+            tops = dict.fromkeys(name.split(".")[0] for name in names)
+            raise ValueError(
+                f"no parameter is called {prefix!r} or stands under it{suggestion(prefix, sorted(known))}: the names begin with {', '.join(tops)}"
+            )
+    return [
+        name
+        for name in names
+        if not prefixes or any(f"{name}.".startswith(f"{p}.") for p in prefixes)
+    ]
+
+
+def transfer(source, target, *prefixes):
+    """`target` with all that stands under the prefixes ("convs", "layers.0") taken from `source`, and the rest as it is: a new head.
+
+    Raises ValueError without a prefix, for one that `source` does not have, and for arrays that `target` lacks or has in another shape."""
+    if not prefixes:
+        raise ValueError(
+            "name what is to be transferred: transfer(source, target, 'convs', 'layers.0')"
+        )
+    taken = {name: source[name] for name in under(prefixes, source)}
+    # the other direction too: a layer that only the target has would stay untrained unnoticed
+    wanted = {name: np.shape(target[name]) for name in under(prefixes, target)}
+    check_names(wanted, taken)
+    return {name: np.array(taken.get(name, array)) for name, array in target.items()}
 
 
 # ---------------------------------------------------------------- layouts

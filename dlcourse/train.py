@@ -238,6 +238,8 @@ def _describe(learner, batches, seed, schedule, epochs, settings):
         "loss": learner.loss,
         "clip": learner.clip,
     }
+    if learner.model.frozen:
+        run["frozen"] = list(learner.model.frozen)
     run |= {
         "optimizer": type(learner.optimizer).__name__,
         "batch_size": batches.batch_size,

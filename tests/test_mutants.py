@@ -54,6 +54,10 @@ def check_layers(layers, _=None):
     models.check_layer_refusals(layers)
 
 
+def check_module(module, _=None):
+    models.check_module(module)
+
+
 def check_convolution(convolution, _=None):
     convolution_cases.check_everything(convolution, models.raises)
 
@@ -91,6 +95,7 @@ MODULES = {
     "dlcourse.numpy.convolution": check_convolution,
     "dlcourse.geometry": check_geometry,
     "dlcourse.numpy.optim": check_optim,
+    "dlcourse.numpy.module": check_module,
     "dlcourse.numpy.layers": check_layers,
     "dlcourse.numpy.mlp": check_mlp,
     "dlcourse.numpy.cnn": check_cnn,
@@ -155,6 +160,9 @@ EQUIVALENT = {
     ("dlcourse.numpy.optim", "SGD.step", "if self.weight_decay -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.optim", "Adam.step", "if self.weight_decay -> if True"): "multiplies by 1.0",
     ("dlcourse.numpy.optim", "clip_gradients", "norm > max_norm -> norm >= max_norm"): "where they are equal the factor is 1.0",
+    ("dlcourse.numpy.module", "Module.dtype", "0 -> 1"): "the dtype of any parameter: they have one dtype",
+    ("dlcourse.numpy.module", "Module.dtype", "0 -> -1"): "the dtype of any parameter: they have one dtype",
+    ("dlcourse.numpy.module", "Module.load_state", "if isinstance(p, Parameter) -> if True"): "a buffer with a gradient that nothing reads",
     ("dlcourse.numpy.mlp", "MLP.__call__", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.cnn", "CNN.__call__", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.cnn", "CNN.__init__", "True -> False"): ONE_PADDING,
@@ -289,6 +297,8 @@ FAMOUS = [
     ("dlcourse.geometry", "one bias a kernel position", "* outputs + outputs", "* outputs + kernel * kernel"),
     ("dlcourse.geometry", "stride applied before its own layer", "        field += ", "        jump *= stride\n        field += "),
     ("dlcourse.numpy.layers", "batch norm that never leaves training", "self.training, self.momentum", "True, self.momentum"),
+    ("dlcourse.numpy.layers", "a frozen batch norm that goes on learning its statistics", "mode and not self.weight.frozen", "mode"),
+    ("dlcourse.numpy.module", "what is frozen still trains", " if not p.frozen]", "]"),
     (
         "dlcourse.numpy.functional",
         "running variance biased",

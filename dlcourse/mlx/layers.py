@@ -91,3 +91,7 @@ class BatchNorm(nn.BatchNorm):
 
     def __init__(self, features, momentum=0.1, eps=1e-5):
         super().__init__(features, eps, momentum)
+
+    def _set_training_mode(self, mode):
+        """Training mode, unless frozen: statistics that move would change what a frozen layer computes."""
+        super()._set_training_mode(mode and "weight" not in self._no_grad)

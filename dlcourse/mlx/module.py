@@ -7,7 +7,9 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
-from dlcourse.state import check_names
+from dlcourse.state import check_names, under
+
+BUFFERS = ("running_mean", "running_var")  # MLX keeps them as parameters that are always frozen
 
 
 @contextlib.contextmanager
@@ -30,6 +32,28 @@ def batch_statistics(model):
 class Module(nn.Module):
     """`mlx.nn.Module` with `state` and `load_state` in NumPy arrays. MLX's layouts are the course's own."""
 
+    def freeze(self, *prefixes, **options):
+        """Train nothing more under these prefixes ("convs", "layers.0"), nothing at all without one -> self.
+
+        What is frozen stays in the state, but has no gradient and no place in an optimizer that is made
+        afterwards; a frozen batch norm keeps to its running statistics. Raises ValueError for a prefix
+        that no parameter has."""
+        if options:
+            return super().freeze(**options)  # MLX's own: recurse, keys, strict
+        return self._set_frozen(nn.Module.freeze, prefixes)
+
+    def unfreeze(self, *prefixes, **options):
+        """Train again what stands under these prefixes, everything without one -> self."""
+        if options:
+            return super().unfreeze(**options)
+        return self._set_frozen(nn.Module.unfreeze, prefixes)
+
+    @property
+    def frozen(self):
+        """The names of the frozen parameters."""
+        trained = dict(tree_flatten(self.trainable_parameters()))
+        return tuple(name for name in self._parameter_names() if name not in trained)
+
     @property
     def dtype(self):
         return tree_flatten(self.parameters())[0][1].dtype
@@ -45,6 +69,18 @@ class Module(nn.Module):
         Raises ValueError that lists missing, unknown and mis-shaped names."""
         check_names({name: p.shape for name, p in tree_flatten(self.parameters())}, state)
         self.update(to_mlx(state))
+
+    def _parameter_names(self):
+        return [name for name, _ in tree_flatten(self.parameters()) if not name.endswith(BUFFERS)]
+
+    def _set_frozen(self, change, prefixes):
+        modules = dict(self.named_modules())
+        for name in under(prefixes, self._parameter_names()):
+            path, _, key = name.rpartition(".")
+            change(modules[path], recurse=False, keys=key)
+        return self.train(
+            self.training
+        )  # a batch norm may have to leave training mode, or come back
 
 
 def to_numpy(tree):

@@ -7,7 +7,7 @@ import mlx.optimizers
 import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_map_with_path
 
-from dlcourse.boundary import check_optimizer
+from dlcourse.boundary import check_optimizer, check_trainable, check_trained
 from dlcourse.state import check_names
 
 
@@ -20,8 +20,11 @@ class Optimizer:
     def __init__(self, model, optimizer):
         self.model, self.optimizer, self.steps = model, optimizer, 0
         self.optimizer.init(model.trainable_parameters())
+        self.names = self._trained()
+        check_trainable(self.names)
 
     def step(self, lr, gradients):
+        check_trained(self._trained(), self.names)
         self.optimizer.learning_rate = lr
         self.optimizer.update(self.model, gradients)
         self.steps += 1
@@ -36,6 +39,9 @@ class Optimizer:
             for name, _ in tree_flatten(self.model.trainable_parameters()):
                 state[f"{slot}.{name}"] = np.array(theirs[f"{name}.{mlx_slot}"])
         return state
+
+    def _trained(self):
+        return {name for name, _ in tree_flatten(self.model.trainable_parameters())}
 
     def load_state(self, state):
         check_names({name: array.shape for name, array in self.state().items()}, state)
@@ -68,7 +74,7 @@ class SGD(Optimizer):
 
     def step(self, lr, gradients):
         if self.weight_decay:
-            gradients = tree_map(self._with_penalty, gradients, self.model.parameters())
+            gradients = tree_map(self._with_penalty, gradients, self.model.trainable_parameters())
         super().step(lr, gradients)
 
     def _with_penalty(self, g, p):
@@ -110,7 +116,7 @@ class AdamW(Adam):
     def step(self, lr, gradients):
         shrink = 1.0 - lr * self.weight_decay
         self.model.update(
-            tree_map(lambda p: p * shrink if p.ndim >= 2 else p, self.model.parameters())
+            tree_map(lambda p: p * shrink if p.ndim >= 2 else p, self.model.trainable_parameters())
         )
         super().step(lr, gradients)
 

@@ -87,6 +87,10 @@ class BatchNorm(Module):
         self.running_var = Buffer(np.ones(features, np.float32))
         self.momentum, self.eps = momentum, eps
 
+    def train(self, mode=True):
+        """Training mode, unless frozen: statistics that move would change what a frozen layer computes."""
+        return super().train(mode and not self.weight.frozen)
+
     def __call__(self, x):
         mean, var = self.running_mean.data, self.running_var.data
         y, vjp = f.batch_norm(

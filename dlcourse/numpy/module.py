@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 
-from dlcourse.state import check_names
+from dlcourse.state import check_names, under
 
 
 @contextlib.contextmanager
@@ -40,6 +40,7 @@ class Parameter:
     def __init__(self, shape, dtype=np.float32):
         self.data = np.zeros(shape, dtype)
         self.grad = np.zeros(shape, dtype)
+        self.frozen = False
 
 
 class Buffer:
@@ -71,9 +72,26 @@ class Module:
         """Evaluation mode, for this module and all inside it -> self."""
         return self.train(False)
 
+    def freeze(self, *prefixes):
+        """Train nothing more under these prefixes ("convs", "layers.0"), nothing at all without one -> self.
+
+        What is frozen stays in the state, but has no gradient and no place in an optimizer that is made
+        afterwards; a frozen batch norm keeps to its running statistics. Raises ValueError for a prefix
+        that no parameter has."""
+        return self._set_frozen(True, prefixes)
+
+    def unfreeze(self, *prefixes):
+        """Train again what stands under these prefixes, everything without one -> self."""
+        return self._set_frozen(False, prefixes)
+
+    @property
+    def frozen(self):
+        """The names of the frozen parameters."""
+        return tuple(name for name, p in self._named(Parameter) if p.frozen)
+
     def named_parameters(self, prefix=""):
-        """[(dotted name, Parameter)] in the order in which they were set."""
-        return self._named(Parameter, prefix)
+        """[(dotted name, Parameter)] of what trains, in the order in which they were set."""
+        return [(name, p) for name, p in self._named(Parameter, prefix) if not p.frozen]
 
     def named_buffers(self, prefix=""):
         """[(dotted name, Buffer)] in the order in which they were set."""
@@ -81,7 +99,7 @@ class Module:
 
     @property
     def dtype(self):
-        return self.named_parameters()[0][1].data.dtype
+        return self._named(Parameter)[0][1].data.dtype
 
     def state(self):
         """{name: copy of the array}."""
@@ -107,8 +125,15 @@ class Module:
         return {name: p.grad.copy() for name, p in self.named_parameters()}
 
     def zero_gradients(self):
-        for _, p in self.named_parameters():
+        for _, p in self._named(Parameter):  # the layers add to those of the frozen too
             p.grad[...] = 0
+
+    def _set_frozen(self, frozen, prefixes):
+        parameters = dict(self._named(Parameter))
+        for name in under(prefixes, parameters):
+            parameters[name].frozen = frozen
+            parameters[name].grad[...] = 0
+        return self.train(self.training)  # a batch norm leaves training mode, or comes back
 
     def _named(self, kinds, prefix=""):
         found = []

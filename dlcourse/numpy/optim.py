@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dlcourse.boundary import check_optimizer
+from dlcourse.boundary import check_optimizer, check_trainable, check_trained
 from dlcourse.state import check_names
 
 PIECE = 2**15  # numbers that Adam takes at a time: five pieces stay in the cache, 1.5 times faster
@@ -22,6 +22,8 @@ class Optimizer:
     def __init__(self, model):
         # stable: order is kept within the groups
         named = sorted(model.named_parameters(), key=lambda item: item[1].data.ndim < 2)
+        check_trainable(named)
+        self.model, self.names = model, {name for name, _ in named}
         self.parameters = [p for _, p in named]
         dtype = self.parameters[0].data.dtype
         size = sum(p.data.size for p in self.parameters)
@@ -44,6 +46,7 @@ class Optimizer:
         self.grad.fill(0)
 
     def _check_packed(self):
+        check_trained({name for name, _ in self.model.named_parameters()}, self.names)
         if any(
             p.data.base is not self.data or p.grad.base is not self.grad for p in self.parameters
         ):

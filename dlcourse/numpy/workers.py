@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor, wait
 
 from dlcourse.boundary import check_whole
 from dlcourse.errors import need
+from dlcourse.numpy.module import Parameter
 
 
 class Workers:
@@ -85,4 +86,5 @@ def _share(model, twin):
 
 
 def _pairs(model, twin):
-    return zip(model.named_parameters(), twin.named_parameters(), strict=True)
+    """All parameters: the frozen ones are shared like the others."""
+    return zip(model._named(Parameter), twin._named(Parameter), strict=True)

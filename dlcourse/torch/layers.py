@@ -91,6 +91,10 @@ class BatchNorm(_BatchNorm):
     def __init__(self, features, momentum=0.1, eps=1e-5):
         super().__init__(features, eps, momentum)
 
+    def train(self, mode=True):
+        """Training mode, unless frozen: statistics that move would change what a frozen layer computes."""
+        return super().train(mode and self.weight.requires_grad)
+
     def _check_input_dim(self, x):  # BatchNorm1d and BatchNorm2d are one layer here
         if x.ndim not in (2, 4):
             raise ValueError(f"x has shape {tuple(x.shape)}: pass (B, C) or images (B, C, H, W)")

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dlcourse.state import check_names, from_torch, to_torch
+from dlcourse.state import check_names, from_torch, to_torch, under
 
 
 @contextlib.contextmanager
@@ -31,6 +31,23 @@ def batch_statistics(model):
 class Module(nn.Module):
     """`nn.Module` with `state`, `load_state` and `gradients` in NumPy arrays and the course's layouts."""
 
+    def freeze(self, *prefixes):
+        """Train nothing more under these prefixes ("convs", "layers.0"), nothing at all without one -> self.
+
+        What is frozen stays in the state, but has no gradient and no place in an optimizer that is made
+        afterwards; a frozen batch norm keeps to its running statistics. Raises ValueError for a prefix
+        that no parameter has."""
+        return self._set_frozen(True, prefixes)
+
+    def unfreeze(self, *prefixes):
+        """Train again what stands under these prefixes, everything without one -> self."""
+        return self._set_frozen(False, prefixes)
+
+    @property
+    def frozen(self):
+        """The names of the frozen parameters."""
+        return tuple(name for name, p in self.named_parameters() if not p.requires_grad)
+
     @property
     def dtype(self):
         return next(self.parameters()).dtype
@@ -51,8 +68,19 @@ class Module(nn.Module):
     def gradients(self):
         """{name: copy of the gradient}."""
         return {
-            name: from_torch(p.grad.numpy(force=True).copy()) for name, p in self.named_parameters()
+            name: from_torch(p.grad.numpy(force=True).copy())
+            for name, p in self.named_parameters()
+            if p.requires_grad
         }
+
+    def _set_frozen(self, frozen, prefixes):
+        parameters = dict(self.named_parameters())
+        for name in under(prefixes, parameters):
+            parameters[name].requires_grad_(not frozen)
+            parameters[name].grad = None
+        return self.train(
+            self.training
+        )  # a batch norm may have to leave training mode, or come back
 
     def _held(self):
         """Parameters and buffers by name. PyTorch's count of batches is none of the course's state:

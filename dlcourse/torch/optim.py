@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from dlcourse.boundary import check_optimizer
+from dlcourse.boundary import check_optimizer, check_trainable, check_trained
 from dlcourse.state import check_names, from_torch, to_torch
 
 
@@ -13,7 +13,9 @@ class Optimizer:
     slots = {}  # the course's name of a running average -> PyTorch's
 
     def __init__(self, model, torch_class, weight_decay=0.0, **options):
-        self.named = dict(model.named_parameters())
+        self.model = model
+        self.named = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        check_trainable(self.named)
         decayed = [p for p in self.named.values() if p.ndim >= 2]
         rest = [p for p in self.named.values() if p.ndim < 2]
         groups = [
@@ -24,6 +26,8 @@ class Optimizer:
         self.steps = 0
 
     def step(self, lr):
+        trained = {name for name, p in self.model.named_parameters() if p.requires_grad}
+        check_trained(trained, self.named.keys())
         for group in self.optimizer.param_groups:
             group["lr"] = lr
         self.optimizer.step()

@@ -202,3 +202,30 @@ def residual_backward(x, W1, W2, P, dy):
 def fold_norm(weight, bias, gamma, beta, mean, variance, eps):
     s = np.sqrt(variance + eps)
     return np.einsum("o...,o,o->o...", weight, gamma, 1 / s), (bias - mean) / s * gamma + beta
+
+
+def trained_parameters(shapes, frozen):
+    total = 0
+    for name, shape in shapes.items():
+        parts = name.split(".")
+        heads = {".".join(parts[:i]) for i in range(len(parts) + 1)}
+        total += np.zeros(shape).size * heads.isdisjoint(frozen)
+    return total
+
+
+def probe_gradient(features, labels, weight, bias):
+    loss, dweight, dbias = 0.0, np.zeros_like(weight), np.zeros_like(bias)
+    for n, label in enumerate(labels):  # one example at a time, outer products
+        logits = weight @ features[n] + bias
+        total = np.logaddexp.reduce(logits)
+        error = np.exp(logits - total)
+        error[label] -= 1
+        loss += (total - logits[label]) / len(labels)
+        dweight += np.outer(error, features[n]) / len(labels)
+        dbias += error / len(labels)
+    return loss, dweight, dbias
+
+
+def l2_sp_step(weight, start, gradient, alpha, lr):
+    pull = lr * alpha
+    return (1 - pull) * weight + pull * start - lr * gradient

@@ -135,6 +135,18 @@ def torch_solutions():
         scale = gamma * torch.rsqrt(variance + eps)
         return torch.einsum("o...,o->o...", weight, scale), torch.addcmul(beta, scale, bias - mean)
 
+    def trained_parameters(shapes, frozen):
+        trained = [shape for name, shape in shapes.items() if not any(f"{name}.".startswith(f"{prefix}.") for prefix in frozen)]
+        return sum(torch.zeros(shape).numel() for shape in trained)
+
+    def probe_gradient(features, labels, weight, bias):
+        weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(features @ weight.T + bias, labels)
+        return (loss, *torch.autograd.grad(loss, (weight, bias)))
+
+    def l2_sp_step(weight, start, gradient, alpha, lr):
+        return torch.sub(weight, gradient + alpha * (weight - start), alpha=lr)
+
     return named(locals())
 
 
@@ -261,6 +273,20 @@ def mlx_solutions():
     def fold_norm(weight, bias, gamma, beta, mean, variance, eps):
         scale = gamma * mx.rsqrt(variance + eps)
         return mx.moveaxis(mx.moveaxis(weight, 0, -1) * scale, -1, 0), scale * (bias - mean) + beta
+
+    def trained_parameters(shapes, frozen):
+        trained = [shape for name, shape in shapes.items() if not any(f"{name}.".startswith(f"{prefix}.") for prefix in frozen)]
+        return sum(mx.zeros(shape).size for shape in trained)
+
+    def probe_gradient(features, labels, weight, bias):
+        def loss(weight, bias):
+            return nn.losses.cross_entropy(features @ weight.T + bias, labels, reduction="mean")
+
+        value, gradients = mx.value_and_grad(loss, argnums=(0, 1))(weight, bias)
+        return value, *gradients
+
+    def l2_sp_step(weight, start, gradient, alpha, lr):
+        return mx.subtract(weight, lr * (gradient + alpha * (weight - start)))
 
     return named(locals())
 

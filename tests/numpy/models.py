@@ -170,6 +170,15 @@ def check_norm_layers(layers):
                 for (key, p), gradient in zip(layer.named_parameters(), gradients, strict=True):
                     assert_close(f"{kind}.{key}", p.grad, 2 * gradient, 1e-14)
                 assert all(np.array_equal(array, now) for array, now in zip(arrays, layer.state().values(), strict=True)), kind
+    layer = layers.BatchNorm(3)
+    layer.load_state({key: 0.5 + rng.random(3) for key in layer.state()})
+    before, expected = layer.state(), layer.eval()(x)[0]
+    assert layer.train().freeze() is layer and not layer.training and not layer.train().training
+    y, backward = layer(x)
+    assert np.array_equal(y, expected) and np.array_equal(backward(dy), layer.eval()(x)[1](dy))
+    assert all(np.array_equal(array, before[key]) for key, array in layer.state().items())
+    layer.train().unfreeze()
+    assert not layer.training and layer.train().training
     plain = layers.Linear(3, 2, bias=False)
     weight = rng.normal(size=(2, 3))
     plain.load_state({"weight": weight})
@@ -179,6 +188,91 @@ def check_norm_layers(layers):
     backward(dy[:, :2])
     assert_close("dweight without bias", plain.gradients()["weight"], dy[:, :2].T @ x, 1e-14)
     assert plain(x.astype(np.float32))[0].dtype == np.float64
+
+
+def check_module(module):
+    """Names, states, modes, gradients and freezing of nested modules, of a module file under test."""
+
+    class Leaf(module.Module):
+        def __init__(self, size):
+            self.weight, self.mean = module.Parameter((size, 2)), module.Buffer(np.full(size, 3.0))
+            self.note, self.absent = ["no", "module"], None
+
+        def _named(self, kinds, prefix=""):  # a list that holds no modules
+            note, self.note = self.note, []
+            found = super()._named(kinds, prefix)
+            self.note = note
+            return found
+
+    class Tree(module.Module):
+        def __init__(self):
+            self.scale, self.head, self.blocks = module.Parameter((1,)), Leaf(1), [Leaf(2), Leaf(3)]
+
+    tree, names = Tree(), ["scale", "head.weight", "blocks.0.weight", "blocks.1.weight"]
+    buffers = ["head.mean", "blocks.0.mean", "blocks.1.mean"]
+    trained = lambda: [name for name, _ in tree.named_parameters()]  # noqa: E731
+    assert trained() == names and [name for name, _ in tree.named_buffers()] == buffers
+    assert list(tree.state()) == [
+        "scale",
+        "head.weight",
+        "head.mean",
+        "blocks.0.weight",
+        "blocks.0.mean",
+        "blocks.1.weight",
+        "blocks.1.mean",
+    ]
+    assert [name for name, _ in tree.named_parameters("a.")] == [f"a.{name}" for name in names]
+    assert [name for name, _ in tree.named_buffers("a.")] == [f"a.{name}" for name in buffers]
+    everything = [tree, tree.head, *tree.blocks]
+    assert all(m.training for m in everything) and tree.eval() is tree and not any(m.training for m in everything)
+    assert tree.train() is tree and all(m.training for m in everything) and not tree.train(False).blocks[1].training
+    assert all(not p.data.any() and not p.grad.any() and p.data.dtype == p.grad.dtype == np.float32 for _, p in tree.named_parameters())
+    assert module.Parameter((2,), np.float64).grad.dtype == module.Parameter((2,), np.float64).data.dtype == np.float64
+    assert tree.dtype == np.float32
+
+    for mode in (True, False):
+        assert tree.train(mode).freeze("blocks.1", "scale") is tree and all(m.training == mode for m in everything)
+        assert tree.frozen == ("scale", "blocks.1.weight") and trained() == ["head.weight", "blocks.0.weight"]
+        assert list(tree.gradients()) == trained()
+        assert tree.unfreeze("scale") is tree and tree.frozen == ("blocks.1.weight",)
+        tree.freeze()
+        assert trained() == [] and tree.frozen == tuple(names) and tree.dtype == np.float32
+        assert tree.unfreeze().frozen == () and trained() == names
+    for _, p in tree.named_parameters():
+        p.grad += 1
+    tree.freeze("head")
+    assert not tree.head.weight.grad.any() and tree.scale.grad.all(), "what is frozen has no gradient"
+    tree.head.weight.grad += 1
+    tree.zero_gradients()
+    assert not any(p.grad.any() for p in (tree.scale, tree.head.weight, tree.blocks[0].weight, tree.blocks[1].weight))
+    tree.head.weight.grad += 1
+    assert not tree.unfreeze().head.weight.grad.any(), "what is thawed begins without one"
+    gradients = tree.gradients()
+    gradients["scale"] += 1
+    assert not tree.scale.grad.any() and list(gradients) == names
+
+    arrays, before = [p.data for _, p in tree.named_parameters()], tree.state()
+    tree.freeze("scale").load_state({name: array + 1 for name, array in before.items()})
+    for name, array in tree.state().items():
+        assert np.array_equal(array, before[name] + 1), name
+        array += 1
+    assert all(p.data is array for (_, p), array in zip(tree.unfreeze().named_parameters(), arrays, strict=True))
+    tree.load_state({name: array.astype(np.float64) for name, array in before.items()})
+    assert {array.dtype for array in (*tree.state().values(), *tree.gradients().values())} == {np.dtype(np.float64)}
+    assert np.array_equal(tree.head.mean.data, np.full(1, 3.0)) and tree.dtype == np.float64
+    given = tree.state()
+    tree.load_state(given)
+    given["scale"] += 1
+    assert not tree.scale.data.any()
+    raises(ValueError, "missing scale", lambda: tree.load_state({}))
+    raises(ValueError, "no parameter is called 'block' or stands under it (did you mean blocks?)", lambda: tree.freeze("block"))
+
+    for mode in (True, False):
+        tree.train(mode)
+        with module.batch_statistics(tree):
+            assert all(m.training for m in everything)
+            tree.head.mean.data[...] = 7.0
+        assert all(m.training == mode for m in everything) and tree.head.mean.data[0] == 3.0
 
 
 NORM_OF = {"batch": "BatchNorm", "layer": "LayerNorm", "rms": "RMSNorm"}
@@ -622,6 +716,15 @@ def check_optimizer_refusals(optim):
         ("weight_decay=-0.1", lambda: optim.AdamW(model, weight_decay=-0.1)),
     ]:
         raises(ValueError, message, call)
+    model = small_model()
+    model.freeze()
+    raises(ValueError, "everything is frozen", lambda: optim.SGD(model))
+    model.unfreeze("layers.1")
+    optimizer = optim.SGD(model)
+    model.freeze("layers.1.bias")
+    raises(RuntimeError, "layers.1.bias was frozen after the optimizer was made", lambda: optimizer.step(0.1))
+    model.unfreeze()
+    raises(RuntimeError, "layers.0.bias was unfrozen after the optimizer was made", lambda: optimizer.step(0.1))
 
 
 def check_defaults(optim):

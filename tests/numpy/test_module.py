@@ -64,6 +64,10 @@ def test_the_model_takes_the_dtype_of_the_state(dtype, rng):
     assert {model.dtype, y.dtype, dx.dtype, *(g.dtype for g in model.gradients().values())} == {np.dtype(dtype)}
 
 
+def test_modules_within_modules():
+    models.check_module(module)
+
+
 def test_linear():
     models.check_linear_layer(layers)
 

@@ -95,6 +95,14 @@ cnn_parameters.diagnose(
     _with(pooled=lambda side: -(-side // 2)),
 )
 cnn_parameters.diagnose(
+    "a side was divided by / : round down with //.",
+    _with(pooled=lambda side: side / 2),
+)
+cnn_parameters.diagnose(
+    "the width is taken to be the height.",
+    lambda inputs, *rest: _parameters((inputs[0], inputs[0], inputs[2]), *rest),
+)
+cnn_parameters.diagnose(
     "the kernels have no depth: one kernel has k^2 weights for each input channel; eq-conv-parameters.",
     _with(of_conv=lambda i, o, kernel: conv_parameters(1, o, kernel)),
 )
@@ -239,6 +247,17 @@ def _log_of_zero(logits, q):
     return -(q * np.log(p)).sum() / len(q), (p - q) / len(q)
 
 
+def _batch_maximum(logits, q):
+    z = logits - logits.max()
+    log_p = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+    return -(q * log_p).sum() / len(q), (np.exp(log_p) - q) / len(q)
+
+
+def _guarded(logits, q):
+    p = _probabilities(logits)
+    return -(q * np.log(p + 1e-12)).sum() / len(q), (p - q) / len(q)
+
+
 def _hard(logits, q):
     return _soft(logits, np.eye(q.shape[1])[q.argmax(axis=1)])
 
@@ -265,6 +284,12 @@ def _reversed(loss, logits, q):
     Case("batch of one", _scores(1, 3)),
     Case("sure of one class", _small([[1000.0, 0.0]], [[0.5, 0.5]]), show=True, quiet=True),
     Case("sure and right", _small([[1000.0, 0.0]], [[1.0, 0.0]]), show=True, quiet=True),
+    Case(
+        "rows of different size",
+        _small([[1000.0, 0.0], [0.0, 1.0]], [[1.0, 0.0], [0.0, 1.0]]),
+        show=True,
+        quiet=True,
+    ),
 )
 def soft_cross_entropy(logits, q):
     """soft_cross_entropy(logits, q) -> (loss, dlogits): cross-entropy with probabilities as targets (eq-soft-cross-entropy).
@@ -293,6 +318,14 @@ soft_cross_entropy.diagnose(
 soft_cross_entropy.diagnose(
     "this is the derivative with respect to p. With respect to the logits it is (p - q) / N.",
     _gradient(lambda d, logits, q: -q / np.maximum(_probabilities(logits), 1e-300) / len(q)),
+)
+soft_cross_entropy.diagnose(
+    "the largest logit of the whole batch is subtracted: in a row far below it every exp is 0, and log(0) is -inf. Take each row's own maximum.",
+    _batch_maximum,
+)
+soft_cross_entropy.diagnose(
+    "a small number inside the logarithm caps the loss. Compute log p = z - log sum exp z instead; eq-log-softmax.",
+    _guarded,
 )
 soft_cross_entropy.diagnose(
     "only the likeliest class of q counts. All of q does: sum over the classes.",

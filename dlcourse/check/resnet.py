@@ -90,7 +90,9 @@ block_parameters.diagnose(
 # ---------------------------------------------------------------- residual_backward
 
 
-def _gradients(x, W1, W2, P, dy, mask="sum", inner=True, branch=None, skip=None, dx=(1, 1)):
+def _gradients(
+    x, W1, W2, P, dy, mask="sum", inner=True, branch=None, skip=None, dx=(1, 1), raw=False
+):
     """The right gradients, or wrong ones: another mask of the last ReLU, none inside, an upstream of its own for branch and skip."""
     z1 = x @ W1.T
     h = np.maximum(z1, 0)
@@ -99,7 +101,7 @@ def _gradients(x, W1, W2, P, dy, mask="sum", inner=True, branch=None, skip=None,
     through_branch, through_skip = (dy if up == "dy" else dz for up in (branch, skip))
     dz1 = (through_branch @ W2) * ((z1 > 0) if inner else 1.0)
     way_back = dx[0] * (dz1 @ W1) + dx[1] * (through_skip @ P)
-    return way_back, dz1.T @ x, through_branch.T @ h, through_skip.T @ x
+    return way_back, dz1.T @ x, through_branch.T @ (z1 if raw else h), through_skip.T @ x
 
 
 def _wrong(**replaced):
@@ -174,6 +176,10 @@ residual_backward.diagnose(
 residual_backward.diagnose(
     "the gradient of the branch is missing in dx: x acts on y twice, and the two gradients add.",
     _wrong(dx=(0, 1)),
+)
+residual_backward.diagnose(
+    "dW2 is taken with the values before the ReLU inside. The second layer sees h = relu(x W1^T): dW2 = dz^T h.",
+    _wrong(raw=True),
 )
 residual_backward.diagnose(
     "the ReLU after the addition is forgotten: dz = dy * (z > 0), for both ways.",

@@ -11,7 +11,7 @@ POOLS = {"max": MaxPool2d, "avg": AvgPool2d}
 
 class CNN(Module):
     """h_0 = x,  h_l = pool(activation(conv_l(h_(l-1)))),  then an MLP on the numbers of the last h
-    (eq-cnn; gradients eq-backprop).
+    (eq-cnn; gradients eq-cnn-vjp, eq-backprop).
 
     x (B, H, W, C), the (H, W, C) of config.inputs -> logits (B, O).
     Dropout acts after every hidden activation of the MLP, and only when a generator `rng` is given."""

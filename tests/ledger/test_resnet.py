@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from dlcourse import count
+from dlcourse import check, count
 from dlcourse.config import ResNetConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import convolution as c
@@ -280,23 +280,6 @@ def test_folded_norm(rng):
     assert_lines_agree(lines, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-frame-map", formula_only=True)
-@pytest.mark.parametrize("n", [2, 5, 8])
-def test_mean_squares_behind_one_convolution(rng, n):
-    x = rng.uniform(0.0, 2.0, size=(1, n, n, 2))
-    M, A = (x[0] ** 2).mean(axis=-1), (abs(np.subtract.outer(np.arange(n), np.arange(n))) <= 1) / 3
-    window = np.zeros((n, n))
-    for a, b, i, j in itertools.product(range(n), repeat=4):
-        window[a, b] += M[i, j] / 9 if max(abs(i - a), abs(j - b)) <= 1 else 0.0
-    assert_lines_agree([A @ M @ A.T, window], rtol=1e-12)
-    draws = 40_000  # of He's weights, one for each output channel
-    w = rng.normal(0.0, math.sqrt(2 / (9 * 2)), size=(draws, 3, 3, 2))
-    h, _ = f.relu(c.conv2d(x, w, None, padding=1)[0])
-    assert_lines_agree([(h[0] ** 2).mean(axis=-1), window], rtol=0.06)  # five standard errors
-    even = A @ np.ones((n, n)) @ A.T
-    assert_lines_agree([even.mean(), ((3 * n - 2) / (3 * n)) ** 2], rtol=1e-12)
-
-
 @pytest.mark.equation("eq-fold-norm")
 def test_folded_network(rng):
     config = ResNetConfig((8, 8, 2), stem=3, widths=(3, 5), blocks=(1, 1), strides=(1, 2))
@@ -315,7 +298,7 @@ def test_folded_network(rng):
     assert_same("bias", folded["stem.bias"], shift, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-block-parameters", formula_only=True)
+@pytest.mark.equation("eq-block-parameters")
 @pytest.mark.parametrize(("inputs", "outputs", "stride"), [(16, 16, 1), (16, 32, 2), (8, 8, 2), (3, 8, 1)])
 def test_block_parameters(inputs, outputs, stride):
     printed = 9 * inputs * outputs + 9 * outputs**2 + 4 * outputs
@@ -323,7 +306,7 @@ def test_block_parameters(inputs, outputs, stride):
     built = sum(a.size for name, a in Block(inputs, outputs, stride).state().items() if "running" not in name)
     config = ResNetConfig((8, 8, 1), stem=inputs, widths=(outputs,), blocks=(1,), strides=(stride,))
     counted = sum(layer.parameters for layer in count.layers(config) if layer.name.startswith("blocks."))
-    assert_lines_agree([printed, built, counted], rtol=0)
+    assert_lines_agree([printed, built, counted, check.block_parameters.reference(inputs, outputs, stride)], rtol=0)
 
 
 def test_depth():

@@ -114,7 +114,8 @@ def _at_zero(rng):
 
 def _solution(features, labels, weight, bias, axis=-1, use_bias=True, shift=True):
     z = features @ weight.T + (bias if use_bias else 0)
-    z = z - z.max(axis=axis, keepdims=True) if shift else z
+    if shift:
+        z = z - (z.max() if shift == "all" else z.max(axis=axis, keepdims=True))
     p = np.exp(z) / np.exp(z).sum(axis=axis, keepdims=True)
     rows = np.arange(len(labels))
     log_p = (z - np.log(np.exp(z).sum(axis=axis, keepdims=True)))[rows, labels]
@@ -146,8 +147,10 @@ def probe_gradient(features, labels, weight, bias):
 
 
 probe_gradient.diagnose(
-    "loss and gradients are sums over the examples. eq-linear-probe is a mean: divide by N.",
+    "the gradients (or the loss) are sums over the examples. eq-linear-probe is a mean: divide by N.",
     lambda *a: _probe_answer(*a, mean=False),
+    lambda *a: (_probe_answer(*a)[0], *_probe_answer(*a, mean=False)[1:]),
+    lambda *a: (_probe_answer(*a, mean=False)[0], *_probe_answer(*a)[1:]),
 )
 probe_gradient.diagnose(
     "the gradient has the wrong sign: it is p - y, and training subtracts it.",
@@ -176,6 +179,18 @@ def _transposed(features, labels, weight, bias):
     return loss, dweight.T, dbias
 
 
+def _log_of_softmax(features, labels, weight, bias, inside=0.0):
+    _, dweight, dbias = _probe_answer(features, labels, weight, bias)
+    p, y, _ = _solution(features, labels, weight, bias)
+    return -np.log((p * y).sum(axis=1) + inside).mean(), dweight, dbias
+
+
+def _one_maximum(features, labels, weight, bias):
+    p, y, log_p = _solution(features, labels, weight, bias, shift="all")
+    d = (p - y) / len(labels)
+    return -log_p.mean(), d.T @ features, d.sum(axis=0)
+
+
 def _features_gradient(features, labels, weight, bias):
     loss, _, dbias = _probe_answer(features, labels, weight, bias)
     p, y, _ = _solution(features, labels, weight, bias)
@@ -193,6 +208,23 @@ probe_gradient.diagnose(
 probe_gradient.diagnose(
     "dbias is the mean over the classes or examples once more. It is the column sum of (p - y) / N.",
     lambda *a: (*_probe_answer(*a)[:2], _probe_answer(*a)[2] / len(a[1])),
+)
+probe_gradient.diagnose(
+    "dbias is a sum over the examples, while loss and dweight are means. It is the column sum of (p - y) / N.",
+    lambda *a: (*_probe_answer(*a)[:2], _probe_answer(*a)[2] * len(a[1])),
+)
+probe_gradient.diagnose(
+    "the softmax has rounded to 0, and log(0) is -inf. Take the logarithm apart: log p = z - log(sum of exp(z)), with the row maximum subtracted.",
+    _log_of_softmax,
+)
+probe_gradient.diagnose(
+    "a small number inside the logarithm changes the loss, most where p is small. log p = z - log(sum of exp(z)) needs none.",
+    lambda *a: _log_of_softmax(*a, inside=1e-8),
+    lambda *a: _log_of_softmax(*a, inside=1e-12),
+)
+probe_gradient.diagnose(
+    "the maximum of the whole matrix is subtracted: in rows far below it every exp is 0. Each row has its own maximum: axis=-1.",
+    _one_maximum,
 )
 probe_gradient.diagnose(
     "exp overflows for large logits. Subtract the row maximum first; eq-softmax-shift says why that changes nothing.",
@@ -242,6 +274,10 @@ l2_sp_step.diagnose(
 l2_sp_step.diagnose(
     "the pull is twice too strong. The penalty has a factor of one half, which cancels the 2 of the square.",
     lambda w, s, g, alpha, lr: w - lr * (g + 2 * alpha * (w - s)),
+)
+l2_sp_step.diagnose(
+    "the pull is half as strong: the derivative of the square brings a 2.",
+    lambda w, s, g, alpha, lr: w - lr * (g + alpha / 2 * (w - s)),
 )
 l2_sp_step.diagnose(
     "the pull is not multiplied by the learning rate: it is a part of the gradient.",

@@ -167,7 +167,7 @@ _ALL = (
         schedule=schedule.constant(1e-3),
         optimizer="Adam",
     ),
-    # Most of the work is done at 8 x 8 pixels, where a layer of many channels is cheap: what 92 % costs decided the shape
+    # Most of the work is done at 8 x 8 pixels, where a layer of many channels is cheap on a processor
     Recipe(
         "resnet-cifar10",
         "a wide ResNet-14 on CIFAR-10",

@@ -55,14 +55,14 @@ EXCEPTIONS = {
     },
     **{
         (f"{place}.{call}", "name"): "PyTorch calls it forward"
-        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:Block", "resnet.py:ResNet")
+        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResidualBlock", "resnet.py:ResNet")
         for call in ("__call__", "forward")
     },
     **{
         (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
         for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResNet")
     },
-    ("resnet.py:Block", "docstring"): "PyTorch's images are channels first; the gradient is NumPy's",
+    ("resnet.py:ResidualBlock", "docstring"): "PyTorch's images are channels first; the gradient is NumPy's",
     ("resnet.py:identity", "name"): "the frameworks have nn.Identity",
     ("optim.py:Optimizer", "docstring"): "NumPy packs one flat buffer, the others wrap the framework's class",
     ("optim.py:Optimizer.__init__", "signature"): "the wrappers take what they wrap",
@@ -182,7 +182,7 @@ def public_methods(cls):
 OUTSIDE = {
     **{
         (model, method): reason
-        for model in ("MLP", "CNN", "ResNet", "Block")
+        for model in ("MLP", "CNN", "ResNet", "ResidualBlock")
         for method, reason in {
             "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
             "forward": "PyTorch's name for it",

@@ -6,7 +6,7 @@ from dlcourse.mlx.layers import AvgPool2d, BatchNorm, Conv2d, LayerNorm, Linear,
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.mlx.resnet import Block, ResNet
+from dlcourse.mlx.resnet import ResidualBlock, ResNet
 
 __all__ = [
     "CNN",
@@ -16,7 +16,6 @@ __all__ = [
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
-    "Block",
     "Conv2d",
     "LayerNorm",
     "Learner",
@@ -24,6 +23,7 @@ __all__ = [
     "MaxPool2d",
     "RMSNorm",
     "ResNet",
+    "ResidualBlock",
     "clip_gradients",
     "devices",
     "resolve_device",

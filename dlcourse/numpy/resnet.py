@@ -14,7 +14,7 @@ def identity(x):
 NORMS = {"batch": BatchNorm, "none": lambda features: identity}
 
 
-class Block(Module):
+class ResidualBlock(Module):
     """y = relu(s(x) + F(x)),  F = norm_2(conv_2(relu(norm_1(conv_1(x)))))  (eq-residual-block;
     gradient eq-residual-block-vjp; He et al. 2016).
 
@@ -69,7 +69,7 @@ class ResNet(Module):
         self.config = config
         self.stem = Conv2d(config.inputs[2], config.stem, 3, padding=1, bias=config.norm == "none")
         self.stem_norm = NORMS[config.norm](config.stem)
-        self.blocks = [Block(*shape, config.skip, config.norm) for shape in config.plan]
+        self.blocks = [ResidualBlock(*shape, config.skip, config.norm) for shape in config.plan]
         self.head = Linear(config.widths[-1], config.outputs)
 
     def __call__(self, x, rng=None):  # nothing is dropped: rng is there for the learner

@@ -14,7 +14,7 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.torch.resnet import Block, ResNet
+from dlcourse.torch.resnet import ResidualBlock, ResNet
 
 __all__ = [
     "CNN",
@@ -24,7 +24,6 @@ __all__ = [
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
-    "Block",
     "Conv2d",
     "LayerNorm",
     "Learner",
@@ -32,6 +31,7 @@ __all__ = [
     "MaxPool2d",
     "RMSNorm",
     "ResNet",
+    "ResidualBlock",
     "clip_gradients",
     "devices",
     "resolve_device",

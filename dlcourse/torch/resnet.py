@@ -9,7 +9,7 @@ from dlcourse.torch.module import Module
 NORMS = {"batch": BatchNorm, "none": nn.Identity}
 
 
-class Block(Module):
+class ResidualBlock(Module):
     """y = relu(s(x) + F(x)),  F = norm_2(conv_2(relu(norm_1(conv_1(x)))))  (eq-residual-block;
     He et al. 2016).
 
@@ -51,7 +51,7 @@ class ResNet(Module):
         self.stem = Conv2d(config.inputs[2], config.stem, 3, padding=1, bias=config.norm == "none")
         self.stem_norm = NORMS[config.norm](config.stem)
         self.blocks = nn.ModuleList(
-            Block(*shape, config.skip, config.norm) for shape in config.plan
+            ResidualBlock(*shape, config.skip, config.norm) for shape in config.plan
         )
         self.head = Linear(config.widths[-1], config.outputs)
 

@@ -13,7 +13,7 @@ from dlcourse.config import ResNetConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import convolution as c
 from dlcourse.numpy import functional as f
-from dlcourse.numpy.resnet import Block, ResNet
+from dlcourse.numpy.resnet import ResidualBlock, ResNet
 from dlcourse.state import fold_norms
 from tests.equations import assert_lines_agree, assert_same, numerical_gradient, numerical_jacobian
 
@@ -60,7 +60,7 @@ def test_plain_product(rng):
 
 
 def random_block(rng, inputs, outputs, stride):
-    block = Block(inputs, outputs, stride)
+    block = ResidualBlock(inputs, outputs, stride)
     state = {name: rng.normal(size=a.shape) for name, a in block.state().items()}
     block.load_state({name: np.abs(a) + 0.1 if "var" in name else a for name, a in state.items()})
     return block
@@ -303,7 +303,7 @@ def test_folded_network(rng):
 def test_block_parameters(inputs, outputs, stride):
     printed = 9 * inputs * outputs + 9 * outputs**2 + 4 * outputs
     printed += ((inputs, 1) != (outputs, stride)) * (inputs * outputs + 2 * outputs)
-    built = sum(a.size for name, a in Block(inputs, outputs, stride).state().items() if "running" not in name)
+    built = sum(a.size for name, a in ResidualBlock(inputs, outputs, stride).state().items() if "running" not in name)
     config = ResNetConfig((8, 8, 1), stem=inputs, widths=(outputs,), blocks=(1,), strides=(stride,))
     counted = sum(layer.parameters for layer in count.layers(config) if layer.name.startswith("blocks."))
     assert_lines_agree([printed, built, counted, check.block_parameters.reference(inputs, outputs, stride)], rtol=0)

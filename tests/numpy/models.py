@@ -519,7 +519,7 @@ def check_block(resnet):
     worst = 0.0
     for arguments, projected in BLOCKS:
         rng = np.random.default_rng(5)
-        block = resnet.Block(*arguments)
+        block = resnet.ResidualBlock(*arguments)
         inputs, _, stride, skip, norm = (*arguments, *(1, True, "batch")[len(arguments) - 2 :])
         x = rng.normal(size=(3, 4, 5, inputs))
         names = [name.partition(".")[0] for name in block.state()]

@@ -344,3 +344,11 @@ def check_visible(seen):
         raise ValueError(
             f"query {query}{place} may look at no key, so that its softmax is 0 / 0: let the mask show it at least one, such as its own position"
         )
+
+
+def check_room(kept, new, context):
+    """Raise ValueError unless `new` tokens fit behind the `kept` ones in a cache for `context`."""
+    if kept + new > context:
+        raise ValueError(
+            f"the cache holds {kept} of {context} tokens, too many for {new} more: begin a new one with the last tokens, or build the model with a longer context"
+        )

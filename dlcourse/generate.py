@@ -65,14 +65,18 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     scaled = np.asarray(logits, np.float64) / temperature
     p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)
-    order = np.argsort(-p, axis=-1, kind="stable")  # the most likely first, the lower token of two equals
+    order = np.argsort(
+        -p, axis=-1, kind="stable"
+    )  # the most likely first, the lower token of two equals
     ranked = np.take_along_axis(p, order, axis=-1)
     kept = np.ones(p.shape, bool)
     if top_k is not None:
         kept[:, top_k:] = False
     if top_p is not None:
         ranked_kept = ranked * kept
-        before = ranked_kept.cumsum(axis=-1) - ranked_kept  # the probability of those that are more likely
+        before = (
+            ranked_kept.cumsum(axis=-1) - ranked_kept
+        )  # the probability of those that are more likely
         kept &= before < top_p * ranked_kept.sum(axis=-1, keepdims=True)
     ranked[~kept] = 0.0
     np.put_along_axis(p, order, ranked, axis=-1)

@@ -4,12 +4,12 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from dlcourse.boundary import check_inputs
-from dlcourse.positions import alibi, sinusoidal
+from dlcourse.boundary import check_inputs, check_room
 from dlcourse.mlx.attention import KVCache
 from dlcourse.mlx.layers import Embedding, Linear
 from dlcourse.mlx.module import Module
 from dlcourse.mlx.transformer import Block, make_norm
+from dlcourse.positions import alibi, sinusoidal
 
 
 class GPT(Module):
@@ -50,6 +50,8 @@ class GPT(Module):
 
         With a `new_cache`, these are the tokens that follow those already in it."""
         check_inputs(tokens, self.config.inputs)
+        if cache:
+            check_room(cache[0].length, tokens.shape[1], self.config.context)
         tokens = mx.array(np.asarray(tokens, np.int32))
         return np.array(self._head(self._hidden(tokens, cache)[:, -1]))
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlcourse.boundary import check_inputs
+from dlcourse.boundary import check_inputs, check_room
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.attention import KVCache
 from dlcourse.numpy.layers import Embedding, Linear
@@ -49,6 +49,8 @@ class GPT(Module):
 
         With a `new_cache`, these are the tokens that follow those already in it."""
         check_inputs(tokens, self.config.inputs)
+        if cache:
+            check_room(cache[0].length, tokens.shape[1], self.config.context)
         h, _ = self._hidden(tokens, cache)
         return self._head(h[:, -1])[0]
 

@@ -28,9 +28,7 @@ class MultiHeadAttention(Module):
         self.v_proj = Linear(width, width, bias)
         self.out_proj = Linear(width, width, bias)
 
-    def forward(
-        self, x, memory=None, mask=None, causal=False, rope=False, bias=None, cache=None
-    ):
+    def forward(self, x, memory=None, mask=None, causal=False, rope=False, bias=None, cache=None):
         source = x if memory is None else memory
         q, k, v = self.q_proj(x), self.k_proj(source), self.v_proj(source)
         q, k, v = (self._split(each) for each in (q, k, v))

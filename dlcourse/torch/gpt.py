@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlcourse.boundary import check_inputs
+from dlcourse.boundary import check_inputs, check_room
 from dlcourse.positions import alibi, sinusoidal
 from dlcourse.torch.attention import KVCache
 from dlcourse.torch.layers import Embedding, Linear
@@ -50,6 +50,8 @@ class GPT(Module):
 
         With a `new_cache`, these are the tokens that follow those already in it."""
         check_inputs(tokens, self.config.inputs)
+        if cache:
+            check_room(cache[0].length, tokens.shape[1], self.config.context)
         tokens = torch.from_numpy(np.asarray(tokens, np.int64)).to(self.tok.weight.device)
         with torch.inference_mode():
             return self._head(self._hidden(tokens, cache)[:, -1]).numpy(force=True)

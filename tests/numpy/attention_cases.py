@@ -202,9 +202,7 @@ def check_layer_dropout(a):
     assert_close("no generator", layer(x)[0], slow_layer(state, x, 2), 1e-12)
     drawn = np.random.default_rng(7)
     kept, kept_y = (drawn.random(shape, dtype=np.float32) >= 0.3 for shape in ((2, 2, 4, 4), (2, 4, 6)))
-    q, k, v = (
-        (x @ state[f"{n}_proj.weight"].T + state[f"{n}_proj.bias"]).reshape(2, 4, 2, 3).swapaxes(1, 2) for n in "qkv"
-    )
+    q, k, v = ((x @ state[f"{n}_proj.weight"].T + state[f"{n}_proj.bias"]).reshape(2, 4, 2, 3).swapaxes(1, 2) for n in "qkv")
     heads = np.einsum("bhts,bhsd->bthd", slow_weights(q, k) * kept.swapaxes(2, 3) / 0.7, v).reshape(2, 4, 6)
     y = (heads @ state["out_proj.weight"].T + state["out_proj.bias"]) * kept_y / 0.7
     assert_close("with a generator", layer(x, rng=np.random.default_rng(7))[0], y, 1e-12)

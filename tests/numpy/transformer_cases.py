@@ -95,7 +95,11 @@ def check_block(t):
             worst = max(worst, check_gradient(lambda x, m, b=block, s=seen, g=given: b(x, m, memory_mask=s, **g), (x, memory), rng))
         else:
             worst = max(worst, check_gradient(lambda x, b=block, g=given: b(x, **g), (x,), rng))
-        names = [name for name in state if not name.endswith("cross_attn.k_proj.bias") and not (not given.get("rope") and name.endswith("k_proj.bias"))]
+        names = [
+            name
+            for name in state
+            if not name.endswith("cross_attn.k_proj.bias") and not (not given.get("rope") and name.endswith("k_proj.bias"))
+        ]
         run = parameter_gradients(block, lambda m, x=x, given=given, other=other: m(x, **given, **other), names, state)
         worst = max(worst, check_gradient(run, tuple(state[name] for name in names), rng))
     return worst
@@ -168,7 +172,9 @@ def slow_gpt(state, config, x):
 def moved_gpt(config, dtype=np.float64):
     """Weights of a size at which every one matters."""
     rng = np.random.default_rng(3)
-    return {name: (array + 0.4 * rng.normal(size=array.shape)).astype(dtype) for name, array in initial_state(config, 0, np.float64).items()}
+    return {
+        name: (array + 0.4 * rng.normal(size=array.shape)).astype(dtype) for name, array in initial_state(config, 0, np.float64).items()
+    }
 
 
 def check_gpt(g):

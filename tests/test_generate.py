@@ -82,7 +82,6 @@ def test_a_token_with_cache_costs_at_most_a_fifth(backend):
 LOGITS = np.log([[0.5, 0.25, 0.125, 0.125], [0.1, 0.2, 0.3, 0.4]])
 
 
-@pytest.mark.equation("eq-temperature")
 def test_temperature():
     for temperature in (0.5, 1.0, 3.0):
         power = np.exp(LOGITS) ** (1 / temperature)
@@ -98,7 +97,6 @@ def test_top_k():
     np.testing.assert_allclose(probabilities(LOGITS, top_k=3)[0], [4 / 7, 2 / 7, 1 / 7, 0], rtol=1e-12)  # of equals the lower token
 
 
-@pytest.mark.equation("eq-top-p")
 def test_top_p():
     """The fewest tokens, the most likely first, whose probability is at least p."""
     rng = np.random.default_rng(0)

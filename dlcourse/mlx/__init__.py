@@ -15,7 +15,7 @@ from dlcourse.mlx.layers import (
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.mlx.resnet import ResidualBlock, ResNet
+from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
 
 __all__ = [
     "CNN",
@@ -31,6 +31,7 @@ __all__ = [
     "Learner",
     "Linear",
     "MaxPool2d",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

@@ -15,7 +15,7 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.numpy.resnet import ResidualBlock, ResNet
+from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
 
 __all__ = [
     "CNN",
@@ -31,6 +31,7 @@ __all__ = [
     "Learner",
     "Linear",
     "MaxPool2d",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

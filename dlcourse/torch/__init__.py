@@ -15,7 +15,7 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.torch.resnet import ResidualBlock, ResNet
+from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
 
 __all__ = [
     "CNN",
@@ -31,6 +31,7 @@ __all__ = [
     "Learner",
     "Linear",
     "MaxPool2d",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

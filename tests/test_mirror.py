@@ -199,7 +199,7 @@ def public_methods(cls):
 OUTSIDE = {
     **{
         (model, method): reason
-        for model in ("MLP", "CNN", "ResNet", "ResidualBlock")
+        for model in ("MLP", "CNN", "ResNet", "ResidualBlock", "MultiHeadAttention", "FeedForward", "Block", "GPT")
         for method, reason in {
             "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
             "forward": "PyTorch's name for it",

@@ -49,6 +49,7 @@ class Recipe:
     patience: int | None = None  # epochs without a smaller validation loss
     augment: tuple = ()  # changes of dlcourse.data.augment to each training batch
     whiten: bool = False  # the first filters whiten the patches of training images
+    steps: int | None = None  # batches of an epoch, a random part of the windows of a long text
 
 
 @dataclass
@@ -262,6 +263,7 @@ def run(
         seed=seed,
         patience=recipe.patience,
         augment=recipe.augment,
+        steps=recipe.steps,
         folder=folder,
         resume=resume,
         progress=progress,
@@ -300,6 +302,7 @@ def results(recipe, backend, seeds, runs, dataset):
         "device": runs[0].learner.device,
         "config": asdict(recipe.config),
         "settings": settings
+        | ({} if recipe.steps is None else {"steps": recipe.steps})
         | {
             "schedule": repr(recipe.schedule),
             "augment": [repr(change) for change in recipe.augment],

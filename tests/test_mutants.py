@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import cases, convolution_cases, models
+from tests.numpy import attention_cases, cases, convolution_cases, models, transformer_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -82,9 +82,26 @@ def check_resnet(resnet, _=None):
     models.check_resnet(resnet)
 
 
+def check_attention(attention, _=None):
+    attention_cases.check_everything(attention, models.raises)
+
+
+def check_transformer(transformer, _=None):
+    transformer_cases.check_feed_forward(transformer)
+    transformer_cases.check_block(transformer)
+    transformer_cases.check_block_parts(transformer)
+
+
+def check_gpt(gpt, _=None):
+    transformer_cases.check_gpt(gpt)
+    transformer_cases.check_gpt_dropout(gpt)
+    transformer_cases.check_gpt_refusals(gpt, models.raises)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
+    transformer_cases.check_initial(initial)
 
 
 def check_count(count, _=None):
@@ -101,6 +118,9 @@ MODULES = {
     "dlcourse.numpy.mlp": check_mlp,
     "dlcourse.numpy.cnn": check_cnn,
     "dlcourse.numpy.resnet": check_resnet,
+    "dlcourse.numpy.attention": check_attention,
+    "dlcourse.numpy.transformer": check_transformer,
+    "dlcourse.numpy.gpt": check_gpt,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
@@ -443,6 +463,61 @@ FAMOUS = [
         "conv_back(pool_back(relu_back(dy)))",
     ),
     ("dlcourse.numpy.resnet", "pooling of two pixels, whatever the stride", "MaxPool2d(stride)", "MaxPool2d(2)"),
+    ("dlcourse.numpy.attention", "scores not scaled", "scale = 1.0 / math.sqrt(q.shape[-1])\n    q_scaled", "scale = 1.0\n    q_scaled"),
+    (
+        "dlcourse.numpy.attention",
+        "softmax over the queries",
+        "p.sum(axis=-2, keepdims=True)\n    w,",
+        "p.sum(axis=-1, keepdims=True)\n    w,",
+    ),
+    (
+        "dlcourse.numpy.attention",
+        "softmax's way back without the sum",
+        "        ds *= p\n        dq = np",
+        "        ds = p * v @ turned(dy)\n        dq = np",
+    ),
+    (
+        "dlcourse.numpy.attention",
+        "a causal mask that counts from the first key",
+        "keys - queries, dtype=bool) if causal",
+        "0, dtype=bool) if causal",
+    ),
+    (
+        "dlcourse.numpy.attention",
+        "each position hidden from itself",
+        "keys - queries, dtype=bool) if causal",
+        "keys - queries - 1, dtype=bool) if causal",
+    ),
+    ("dlcourse.numpy.attention", "dq not scaled", "        dq *= scale\n        return", "        return"),
+    (
+        "dlcourse.numpy.attention",
+        "heads mixed up with positions",
+        "self.heads, -1).swapaxes(1, 2)",
+        "self.heads, -1).reshape(len(x), self.heads, x.shape[1], -1)",
+    ),
+    ("dlcourse.numpy.attention", "the rotation not turned back", "turn(dy, -sin)", "turn(dy, sin)"),
+    ("dlcourse.numpy.attention", "rotary positions without the cache's length", "start = cache.length if cache else 0", "start = 0"),
+    ("dlcourse.numpy.attention", "values rotated", "self._split(v)\n", "_rope(self._split(v))[0] if rope else self._split(v)\n"),
+    ("dlcourse.numpy.attention", "earlier blocks not rescaled", "weighted = weighted * shrink +", "weighted = weighted +"),
+    ("dlcourse.numpy.transformer", "the skip around the perceptron forgotten", "dr = dy + ln_mlp_back", "dr = ln_mlp_back"),
+    ("dlcourse.numpy.transformer", "the skip around attention forgotten", "dx = dr + ln_1_back", "dx = ln_1_back"),
+    (
+        "dlcourse.numpy.transformer",
+        "norm and attention exchanged on the way back",
+        "ln_1_back(attn_back(dr))  #",
+        "attn_back(ln_1_back(dr))  #",
+    ),
+    ("dlcourse.numpy.transformer", "the norm before the sum", "r, ln_1_back = self.ln_1(x + a)", "r, ln_1_back = self.ln_1(a)"),
+    ("dlcourse.numpy.gpt", "a tied head that keeps its gradient", "self.tok.weight.grad += dweight", "pass"),
+    (
+        "dlcourse.numpy.gpt",
+        "a tied head that overwrites the gradient",
+        "self.tok.weight.grad += dweight",
+        "self.tok.weight.grad[...] = dweight",
+    ),
+    ("dlcourse.numpy.gpt", "not causal", '"causal": True', '"causal": False'),
+    ("dlcourse.numpy.gpt", "positions that begin anew behind a cache", "np.arange(start, start + x.shape[1])", "np.arange(x.shape[1])"),
+    ("dlcourse.numpy.gpt", "the mean over sequences for the positions' gradient", "dh.sum(axis=0)", "dh.mean(axis=0)"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),

@@ -6,6 +6,7 @@ import numpy as np
 
 from dlcourse.config import GPTConfig
 from dlcourse.initial import initial_state
+from dlcourse.numpy import GPT
 from dlcourse.state import without_prefix
 from tests.gradients import assert_close, check_gradient
 from tests.numpy.attention_cases import random_state, slow_layer
@@ -235,3 +236,27 @@ def check_gpt_refusals(g, raises):
     cache = model.new_cache(1)
     model.logits(np.zeros((1, 4), int), cache)
     raises(ValueError, "the cache holds 4 of 5 tokens, too many for 2 more", lambda: model.logits(np.zeros((1, 2), int), cache))
+
+
+# ---------------------------------------------------------------- initial states
+
+
+def check_initial(initial):
+    """The names, order and shapes of the built model; deviations 0.02 and, in front of the residual stream, 0.02 / sqrt(2 L); the rest exact."""
+    for config in GPTS:
+        for dtype in (np.float32, np.float64):
+            state, model = initial.initial_state(config, 0, dtype), GPT(config)
+            assert [(name, array.shape) for name, array in state.items()] == [(name, array.shape) for name, array in model.state().items()]
+            assert {array.dtype for array in state.values()} == {np.dtype(dtype)}
+            for name, array in state.items():
+                if array.ndim == 1:
+                    assert array.tolist() == [float(name.endswith("weight"))] * len(array), name
+    config = GPTConfig(90, context=70, layers=3, heads=2, width=60, tied=False)
+    state = initial.initial_state(config, 3, np.float64)
+    for name, array in state.items():
+        if array.ndim == 2:
+            deviation = 0.02 / math.sqrt(6) if name.endswith(("out_proj.weight", "down.weight")) else 0.02
+            assert abs(array.std() / deviation - 1) < 5 / math.sqrt(2 * array.size), name
+            assert abs(array.mean()) < 5 * deviation / math.sqrt(array.size)
+    other = initial.initial_state(config, 4, np.float64)
+    assert all(np.abs(other[name] - array).max() > 0 for name, array in state.items() if array.ndim == 2)

@@ -128,10 +128,38 @@ MODULES = {
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
 ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
 NO_PADDING = "without the shortcut a copy without padding is made"
+NO_BLOCK = "a block in which nothing is seen adds nothing"
+NOTHING_YET = "at first it is multiplied by 0"
+ONE_SHIFT = "the same number added to all scores changes no softmax"
+STORED = "computed in float64, it is stored as float32"
+RELATIVE = "rotary positions count from anywhere, as long as queries and keys do alike"
+SAME_LENGTH = "the caches of all blocks are equally long"
 FIRST_TWO = "`_places` reads the first two entries"
 ONE_PADDING = "a configuration has one padding for each convolution"
 SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
+    ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
+    ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
+    (
+        "dlcourse.numpy.attention",
+        "streaming_attention",
+        "rows.stop + keys - queries if causal else keys -> rows.stop + keys - queries if False else keys",
+    ): NO_BLOCK,
+    **{
+        ("dlcourse.numpy.attention", "streaming_attention", f"0.0 -> {other}{number}"): NOTHING_YET
+        for other in ("1.0", "-1.0")
+        for number in ("", " (number 2)")
+    },
+    ("dlcourse.numpy.attention", "rope", "np.cos(angles).astype(x.dtype) -> np.cos(angles)"): STORED,
+    ("dlcourse.numpy.attention", "rope", "np.sin(angles).astype(x.dtype) -> np.sin(angles)"): STORED,
+    ("dlcourse.numpy.attention", "_hidden", "0 -> 1"): ONE_SHIFT,
+    ("dlcourse.numpy.attention", "_hidden", "0 -> -1"): ONE_SHIFT,
+    ("dlcourse.numpy.attention", "_merge", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.attention", "MultiHeadAttention._split", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.attention", "MultiHeadAttention.__call__", "0 -> 1"): RELATIVE,
+    ("dlcourse.numpy.attention", "MultiHeadAttention.__call__", "0 -> -1"): RELATIVE,
+    ("dlcourse.numpy.gpt", "GPT.logits", "0 -> -1 (number 2)"): SAME_LENGTH,
+    ("dlcourse.numpy.gpt", "GPT._hidden", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
@@ -467,8 +495,8 @@ FAMOUS = [
     (
         "dlcourse.numpy.attention",
         "softmax over the queries",
-        "p.sum(axis=-2, keepdims=True)\n    w,",
-        "p.sum(axis=-1, keepdims=True)\n    w,",
+        "p.sum(axis=2, keepdims=True)\n    w,",
+        "p.sum(axis=3, keepdims=True)\n    w,",
     ),
     (
         "dlcourse.numpy.attention",

@@ -46,7 +46,7 @@ EXCEPTIONS = {
     ("module.py:Module", "docstring"): "a NumPy module finds its parameters itself, the others extend the framework's",
     **{
         (f"layers.py:{layer}.__call__", "name"): "PyTorch's and MLX's own layers are called as they are"
-        for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")
+        for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm")
     },
     ("layers.py:BatchNorm", "docstring"): "PyTorch keeps the channels of images on the second axis",
     **{

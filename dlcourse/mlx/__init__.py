@@ -6,17 +6,23 @@ from dlcourse.mlx.layers import AvgPool2d, BatchNorm, Conv2d, LayerNorm, Linear,
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.mlx.recurrent import GRU, LSTM, Elman
 from dlcourse.mlx.resnet import ResidualBlock, ResNet
+from dlcourse.mlx.rnn import RNN
 
 __all__ = [
     "CNN",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
     "Conv2d",
+    "Elman",
     "LayerNorm",
     "Learner",
     "Linear",

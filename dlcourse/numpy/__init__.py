@@ -14,17 +14,23 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.numpy.recurrent import GRU, LSTM, Elman
 from dlcourse.numpy.resnet import ResidualBlock, ResNet
+from dlcourse.numpy.rnn import RNN
 
 __all__ = [
     "CNN",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
     "Conv2d",
+    "Elman",
     "LayerNorm",
     "Learner",
     "Linear",

@@ -14,17 +14,23 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.torch.recurrent import GRU, LSTM, Elman
 from dlcourse.torch.resnet import ResidualBlock, ResNet
+from dlcourse.torch.rnn import RNN
 
 __all__ = [
     "CNN",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
     "Conv2d",
+    "Elman",
     "LayerNorm",
     "Learner",
     "Linear",

@@ -159,17 +159,17 @@ def check_manners_of_a_layer(module, kind, x, rest):
 def check_refusals(module, raises):
     made, pair = module.GRU(3, 4), module.LSTM(3, 4)
     x = np.zeros((2, 5, 3))
-    raises(ValueError, r"x has shape \(5, 3\) but sequences are \(B, T, I\)", lambda: made(x[0]))
+    raises(ValueError, "x has shape (5, 3) but sequences are (B, T, I)", lambda: made(x[0]))
     raises(ValueError, "x has 2 numbers a step but the layer takes 3: build it with inputs=2", lambda: made(x[:, :, :2]))
-    raises(ValueError, r"x has shape \(2, 0, 3\): pass at least one sequence of at least one step", lambda: made(x[:, :0]))
-    raises(ValueError, r"x has shape \(0, 5, 3\): pass at least one", lambda: made(x[:0]))
-    raises(ValueError, r"the state has shape \(1, 4\) where the batch and the layer need \(2, 4\)", lambda: made(x, np.zeros((1, 4))))
-    raises(ValueError, r"the state has a pair where", lambda: made(x, (np.zeros((2, 4)),) * 2))
-    raises(ValueError, r"the state of an LSTM is a pair \(h, c\)", lambda: pair(x, np.zeros((2, 4))))
-    raises(ValueError, r"the state has shape \(2, 3\)", lambda: pair(x, (np.zeros((2, 4)), np.zeros((2, 3)))))
+    raises(ValueError, "x has shape (2, 0, 3): pass at least one sequence of at least one step", lambda: made(x[:, :0]))
+    raises(ValueError, "x has shape (0, 5, 3): pass at least one", lambda: made(x[:0]))
+    raises(ValueError, "the state has shape (1, 4) where the batch and the layer need (2, 4)", lambda: made(x, np.zeros((1, 4))))
+    raises(ValueError, "the state has a pair where", lambda: made(x, (np.zeros((2, 4)),) * 2))
+    raises(ValueError, "the state of an LSTM is a pair (h, c)", lambda: pair(x, np.zeros((2, 4))))
+    raises(ValueError, "the state has shape (2, 3)", lambda: pair(x, (np.zeros((2, 4)), np.zeros((2, 3)))))
     for kind in LAYERS.values():
         raises(ValueError, "hidden=0: it must be a whole number of at least 1", lambda kind=kind: getattr(module, kind)(3, 0))
-        raises(ValueError, r"inputs=2\.5: it must be a whole number of at least 1", lambda kind=kind: getattr(module, kind)(2.5, 3))
+        raises(ValueError, "inputs=2.5: it must be a whole number of at least 1", lambda kind=kind: getattr(module, kind)(2.5, 3))
 
 
 def check_everything(module, raises):

@@ -2,7 +2,16 @@
 
 from dlcourse.mlx.cnn import CNN
 from dlcourse.mlx.device import devices, resolve_device
-from dlcourse.mlx.layers import AvgPool2d, BatchNorm, Conv2d, LayerNorm, Linear, MaxPool2d, RMSNorm
+from dlcourse.mlx.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Embedding,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    RMSNorm,
+)
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
@@ -23,6 +32,7 @@ __all__ = [
     "BatchNorm",
     "Conv2d",
     "Elman",
+    "Embedding",
     "LayerNorm",
     "Learner",
     "Linear",

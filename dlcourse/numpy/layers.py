@@ -32,6 +32,21 @@ class Linear(Module):
         return y, backward
 
 
+class Embedding(Module):
+    """y = the rows of E that the tokens name  (eq-embedding).  tokens (B, T) -> y (B, T, C); weight E (V, C)"""
+
+    def __init__(self, vocab, width):
+        self.weight = Parameter((vocab, width))
+
+    def __call__(self, tokens):
+        y, vjp = f.embedding(tokens, self.weight.data)
+
+        def backward(dy):
+            self.weight.grad += vjp(dy)  # and tokens have no gradient
+
+        return y, backward
+
+
 class LayerNorm(Module):
     """y = w x^ + b, x^ = x with mean 0 and variance 1 in each row  (eq-layer-norm).
 

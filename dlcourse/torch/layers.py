@@ -65,6 +65,13 @@ class AvgPool2d(nn.AvgPool2d):
         return super().forward(x)
 
 
+class Embedding(nn.Embedding):
+    """y = the rows of E that the tokens name  (eq-embedding).  tokens (B, T) -> y (B, T, C); weight E (V, C)"""
+
+    def __init__(self, vocab, width):
+        super().__init__(vocab, width)
+
+
 class LayerNorm(nn.LayerNorm):
     """y = w x^ + b, x^ = x with mean 0 and variance 1 in each row  (eq-layer-norm).
 

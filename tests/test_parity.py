@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 import dlcourse
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.boundary import Tokens
+from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig, RNNConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import functional
 from dlcourse.state import compare
@@ -44,6 +45,13 @@ NETWORKS = {
     "ResNet, odd sides": (ResNetConfig((9, 7, 1), widths=(4, 6), blocks=(1, 1), strides=(2, 3), stem=3, outputs=4), "cross_entropy"),
     "ResNet without skips": (ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(1, 2), strides=(1, 2), stem=4, skip=False), "cross_entropy"),
     "ResNet without norms": (ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(2, 1), strides=(1, 2), stem=4, norm="none"), "cross_entropy"),
+    "LSTM": (RNNConfig(11, 5, 6, context=5), "cross_entropy"),
+    "LSTM, two layers, dropout": (RNNConfig(7, 4, 5, layers=2, context=4, dropout=0.3), "cross_entropy"),
+    "LSTM, classes": (RNNConfig(7, 4, 5, layers=2, classes=3, context=4), "cross_entropy"),
+    "GRU": (RNNConfig(11, 5, 6, cell="gru", context=5), "cross_entropy"),
+    "GRU, classes": (RNNConfig(7, 4, 5, layers=2, cell="gru", classes=3, context=4), "cross_entropy"),
+    "Elman": (RNNConfig(11, 5, 6, cell="rnn", context=5), "cross_entropy"),
+    "Elman, classes": (RNNConfig(7, 4, 5, layers=2, cell="rnn", classes=3, context=4), "cross_entropy"),
 }
 # Too much for ten steps of MLX on Linux: outputs and gradients once.
 LARGE = {
@@ -73,9 +81,14 @@ each_pair = pytest.mark.parametrize(("backend", "dtype"), PAIRS, ids=[f"{name}-{
 
 
 def batches(config, loss, dtype, count, size=16):
-    """Batches of normal numbers, or of images in [0, 1] where the configuration takes images."""
+    """Batches of normal numbers, of images in [0, 1], or of tokens with some targets that do not count, as the configuration takes them."""
     rng = np.random.default_rng(1)
     for _ in range(count):
+        if isinstance(config.inputs, Tokens):
+            x = rng.integers(0, config.inputs.vocab, size=(size, config.inputs.context))
+            positions = size if getattr(config, "classes", None) else x.shape
+            yield x, np.where(rng.random(positions) < 0.2, -100, rng.integers(0, config.outputs, size=positions))
+            continue
         images = isinstance(config.inputs, tuple)
         x = rng.random(size=(size, *config.inputs)) if images else rng.normal(size=(size, config.inputs))
         x = x.astype(dtype)
@@ -87,10 +100,10 @@ def batches(config, loss, dtype, count, size=16):
 
 
 def start(config, dtype):
-    """The initial weights; in networks for images with biases, scales and running statistics moved from 0 and 1, so that none can be left out
+    """The initial weights; in networks for images and tokens with biases, scales and running statistics moved from 0 and 1, so that none can be left out
     or exchanged unseen."""
     state = initial_state(config, 0, dtype)
-    if isinstance(config.inputs, tuple):
+    if isinstance(config.inputs, tuple | Tokens):
         rng = np.random.default_rng(2)
         for name, array in state.items():
             if array.ndim == 1:

@@ -111,6 +111,10 @@ def fold_norms(config, state, eps=1e-5):
     The state of a ResNetConfig(norm="batch") -> the state of the same network with norm="none". In evaluation mode, where the statistics are
     constants, the two have equal outputs. w (O, K, K, I), all others (O,); `eps` is the norms' own. Raises ValueError where there is no batch
     norm to fold, and for a state of another network."""
+    if isinstance(config, ResNetConfig) and config.down == "pool":
+        raise ValueError(
+            'with down="pool" a pooling stands between convolution and norm, and a negative gamma would turn its maximum into a minimum: fold a network with down="stride"'
+        )
     if not isinstance(config, ResNetConfig) or config.norm != "batch":
         raise ValueError(
             f'{config} has no batch norm behind its convolutions: pass a ResNetConfig(norm="batch")'

@@ -43,6 +43,10 @@ NETWORKS = {
     "CNN, one number": (CNNConfig((9, 9, 2), channels=(3,), kernel=3, padding=0, hidden=(), outputs=1), "mse"),
     "ResNet": (ResNetConfig((8, 8, 3), widths=(4, 6, 8), blocks=(2, 1, 1), stem=4, outputs=5), "cross_entropy"),
     "ResNet, odd sides": (ResNetConfig((9, 7, 1), widths=(4, 6), blocks=(1, 1), strides=(2, 3), stem=3, outputs=4), "cross_entropy"),
+    "ResNet with pooling": (
+        ResNetConfig((9, 8, 3), widths=(4, 6), blocks=(1, 0), strides=(2, 2), stem=4, outputs=5, down="pool", identity=True),
+        "cross_entropy",
+    ),
     "ResNet without skips": (ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(1, 2), strides=(1, 2), stem=4, skip=False), "cross_entropy"),
     "ResNet without norms": (ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(2, 1), strides=(1, 2), stem=4, norm="none"), "cross_entropy"),
     "LSTM": (RNNConfig(11, 5, 6, context=5), "cross_entropy"),

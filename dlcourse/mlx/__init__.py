@@ -17,13 +17,18 @@ from dlcourse.mlx.layers import (
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.mlx.recurrent import GRU, LSTM, Elman
 from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.mlx.rnn import RNN
 from dlcourse.mlx.transformer import Block, FeedForward
 
 __all__ = [
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -31,6 +36,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",

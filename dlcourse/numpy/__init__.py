@@ -17,13 +17,18 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.numpy.recurrent import GRU, LSTM, Elman
 from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.numpy.rnn import RNN
 from dlcourse.numpy.transformer import Block, FeedForward
 
 __all__ = [
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -31,6 +36,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",

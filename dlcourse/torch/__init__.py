@@ -17,13 +17,18 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.torch.recurrent import GRU, LSTM, Elman
 from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.torch.rnn import RNN
 from dlcourse.torch.transformer import Block, FeedForward
 
 __all__ = [
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -31,6 +36,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",

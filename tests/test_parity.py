@@ -11,8 +11,7 @@ import pytest
 
 import dlcourse
 from dlcourse.boundary import Tokens
-from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig, RNNConfig
+from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import functional
 from dlcourse.state import compare
@@ -96,13 +95,10 @@ each_pair = pytest.mark.parametrize(("backend", "dtype"), PAIRS, ids=[f"{name}-{
 
 
 def batches(config, loss, dtype, count, size=16):
-    """Batches of normal numbers, of images in [0, 1] or of tokens, as the configuration takes them."""
+    """Batches of normal numbers, of images in [0, 1], or of tokens with some targets that do not count, as the configuration takes them."""
     rng = np.random.default_rng(1)
     for _ in range(count):
         if isinstance(config.inputs, Tokens):
-            x, y = rng.integers(0, config.inputs.vocab, size=(2, size, config.inputs.context))
-            yield x, np.where(rng.random(y.shape) < 0.8, y, -100)
-    """Batches of normal numbers, of images in [0, 1], or of tokens with some targets that do not count, as the configuration takes them."""
             x = rng.integers(0, config.inputs.vocab, size=(size, config.inputs.context))
             positions = size if getattr(config, "classes", None) else x.shape
             yield x, np.where(rng.random(positions) < 0.2, -100, rng.integers(0, config.outputs, size=positions))
@@ -122,9 +118,6 @@ def start(config, dtype):
     left out or exchanged unseen."""
     state = initial_state(config, 0, dtype)
     if not isinstance(config.inputs, int):
-    """The initial weights; in networks for images and tokens with biases, scales and running statistics moved from 0 and 1, so that none can be left out
-    or exchanged unseen."""
-    if isinstance(config.inputs, tuple | Tokens):
         rng = np.random.default_rng(2)
         for name, array in state.items():
             if array.ndim == 1:

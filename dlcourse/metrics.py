@@ -1,6 +1,5 @@
 """How good predictions are."""
 
-
 import numpy as np
 
 from dlcourse.boundary import IGNORED

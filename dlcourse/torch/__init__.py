@@ -18,7 +18,7 @@ from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.torch.resnet import ResidualBlock, ResNet
-from dlcourse.torch.transformer import Block, FeedForward
+from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "CNN",
@@ -31,6 +31,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Embedding",
     "FeedForward",
     "KVCache",
@@ -42,6 +43,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -153,11 +153,11 @@ class Transformer(Module):
 
     def new_cache(self, source):
         """The cache with which `logits` begins, for sources (B, S): the encoder runs here, once."""
-        c = self.config
+        c, weight = self.config, self.tok.weight
         check_inputs(source, Tokens(c.vocab, c.source))
         source = mx.array(np.asarray(source, np.int32))
         shape = len(source), c.heads, c.target, c.width // c.heads
-        blocks = [KVCache(*shape, self.dtype) for _ in self.decoder]
+        blocks = [KVCache(*shape, like=weight) for _ in self.decoder]
         return DecoderCache(self.encode(source), self.seen(source), blocks)
 
     def _embed(self, tokens, positions, start):

@@ -17,7 +17,7 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.numpy.resnet import ResidualBlock, ResNet
+from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.numpy.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

@@ -219,10 +219,10 @@ class Transformer(Module):
 
     def new_cache(self, source):
         """The cache with which `logits` begins, for sources (B, S): the encoder runs here, once."""
-        c = self.config
+        c, weight = self.config, self.tok.weight.data
         check_inputs(source, Tokens(c.vocab, c.source))
         shape = len(source), c.heads, c.target, c.width // c.heads
-        blocks = [KVCache(*shape, self.dtype) for _ in self.decoder]
+        blocks = [KVCache(*shape, like=weight) for _ in self.decoder]
         return DecoderCache(self.encode(source)[0], self.seen(source), blocks)
 
     def _embed(self, tokens, positions, start, rng):

@@ -17,7 +17,7 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.torch.resnet import ResidualBlock, ResNet
+from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

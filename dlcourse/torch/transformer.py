@@ -158,11 +158,11 @@ class Transformer(Module):
 
     def new_cache(self, source):
         """The cache with which `logits` begins, for sources (B, S): the encoder runs here, once."""
-        c = self.config
+        c, weight = self.config, self.tok.weight
         check_inputs(source, Tokens(c.vocab, c.source))
         source = self._whole(source)
         shape = len(source), c.heads, c.target, c.width // c.heads
-        blocks = [KVCache(*shape, self.dtype, source.device) for _ in self.decoder]
+        blocks = [KVCache(*shape, like=weight) for _ in self.decoder]
         with torch.inference_mode():
             return DecoderCache(self.encode(source), self.seen(source), blocks)
 

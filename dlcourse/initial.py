@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig
+from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig
 
 # One over the mean square of the activation of a standard normal number
 GAINS = {"relu": 2.0, "gelu": 1.0 / (1.0 / 3.0 + 0.5 / (math.pi * math.sqrt(3.0)))}
@@ -103,6 +103,44 @@ def _(config: GPTConfig, seed, dtype=np.float32):
                 state[f"blocks.{i}.{name}.bias"] = np.zeros(outputs, dtype)
     state |= _transformer_norm("ln_f", config, dtype)
     return state if config.tied else state | weights("head", config.vocab, width)
+
+
+@initial_state.register
+def _(config: BERTConfig, seed, dtype=np.float32):
+    """All weights with deviation 0.02 (Devlin et al. 2019); the body first, so that it is the same for every task."""
+    rng, width, state = np.random.default_rng(seed), config.width, {}
+
+    def weights(name, *shape):
+        state[f"{name}.weight"] = _normal(rng, shape, WEIGHT_DEVIATION**2, dtype)
+
+    def linear(name, outputs, inputs=width):
+        weights(name, outputs, inputs)
+        state[f"{name}.bias"] = np.zeros(outputs, dtype)
+
+    def norm(name):
+        state.update(_norm(name, "layer", width, dtype))
+
+    weights("tok", config.vocab, width)
+    weights("pos", config.context, width)
+    weights("seg", 2, width)
+    norm("ln")
+    for block in (f"blocks.{i}" for i in range(config.layers)):
+        norm(f"{block}.ln_1")
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            linear(f"{block}.attn.{name}", width)
+        norm(f"{block}.ln_2")
+        linear(f"{block}.mlp.up", config.hidden)
+        linear(f"{block}.mlp.down", width, config.hidden)
+    if config.task in ("pretrain", "classify"):
+        linear("pooler", width)
+    if config.task == "pretrain":
+        linear("transform", width)
+        norm("transform_ln")
+        state["decoder_bias"] = np.zeros(config.vocab, dtype)
+        linear("nsp", 2)
+    else:
+        linear("head", 2 if config.task == "span" else config.outputs)
+    return state
 
 
 def _linear_layers(config, rng, dtype, hidden_bias=True):

@@ -1,6 +1,7 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
 from dlcourse.numpy.attention import KVCache, MultiHeadAttention
+from dlcourse.numpy.bert import BERT
 from dlcourse.numpy.cnn import CNN
 from dlcourse.numpy.device import devices, resolve_device
 from dlcourse.numpy.gpt import GPT
@@ -21,6 +22,7 @@ from dlcourse.numpy.resnet import ResidualBlock, ResNet
 from dlcourse.numpy.transformer import Block, FeedForward
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
     "MLP",

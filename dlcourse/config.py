@@ -128,8 +128,9 @@ class ResNetConfig:
     """A residual network for small images  (eq-residual-block; He et al. 2016): a 3 x 3 convolution, stages of residual blocks, the mean over
     all pixels, and one Linear layer.
 
-    The default is ResNet-20; `blocks=(n, n, n)` gives 6 n + 2 layers. Raises ValueError for sizes that are not whole numbers of at least 1,
-    and for numbers of widths, blocks and strides that differ."""
+    The default is ResNet-20; `blocks=(n, n, n)` gives 6 n + 2 layers. With down="pool", a stage begins with a convolution and a pooling over
+    stride x stride pixels, and may have no block. Raises ValueError for sizes that are not whole numbers of at least 1, for numbers of
+    widths, blocks and strides that differ, and for identity=True where no norm or no skip would make a block the identity."""
 
     inputs: tuple[int, int, int] = (32, 32, 3)  # height, width, channels of one image
     widths: tuple[int, ...] = (16, 32, 64)  # channels of each stage
@@ -143,38 +144,62 @@ class ResNetConfig:
     outputs: int = 10  # classes
     skip: bool = True  # False takes the skips away: the plain network of the same depth
     norm: str = "batch"  # behind every convolution: batch or none
+    # what makes an image smaller: the stride of a block, or a convolution and a max-pooling in front of the stage
+    down: str = "stride"
+    identity: bool = False  # True starts every block as its skip: the last norm's weight is 0
 
     def __post_init__(self):
         _check_image(self.inputs)
         sizes = {
             name: getattr(self, name) for name in ("widths", "blocks", "strides", "stem", "outputs")
         }
+        _check_choice("down", self.down, ("stride", "pool"))
         _check_entries(widths=self.widths, blocks=self.blocks, strides=self.strides)
         _check_one(stem=self.stem, outputs=self.outputs)
-        _check_whole("the sizes of a network", **sizes)
+        fewest = 0 if self.down == "pool" else 1
+        _check_whole("blocks of a stage", least=fewest, blocks=self.blocks)
+        _check_whole("the sizes of a network", **{**sizes, "blocks": ()})
         if not self.widths or not len(self.widths) == len(self.blocks) == len(self.strides):
             raise ValueError(
                 f"widths={self.widths}, blocks={self.blocks}, strides={self.strides}: give one entry of each for every stage"
             )
         _check_choice("norm", self.norm, ("batch", "none"))
-        if not isinstance(self.skip, bool):
-            raise ValueError(f"skip={self.skip!r}: it is True or False")
+        for name in ("skip", "identity"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)!r}: it is True or False")
+        if self.identity and (self.norm == "none" or not self.skip):
+            raise ValueError(
+                'identity=True needs the skip and a norm whose weight can be 0: use skip=True and norm="batch"'
+            )
         _set(self, inputs=self.inputs, **sizes)
+        self._check_pooling()
 
     @property
     def depth(self):
-        """Layers with weights on the longest way through: 2 sum(blocks) + 2."""
-        return 2 * sum(self.blocks) + 2
+        """Layers with weights on the longest way through: 2 sum(blocks) + 2, and one more for every pooling stage."""
+        return 2 * sum(self.blocks) + 2 + (len(self.widths) if self.down == "pool" else 0)
 
     @property
     def plan(self):
-        """[(inputs, outputs, stride)] of every block, first to last."""
+        """[(kind, inputs, outputs, stride)] of every block, first to last; its kind is "residual" or "pool"."""
         plan, inputs = [], self.stem
         for width, count, stride in zip(self.widths, self.blocks, self.strides, strict=True):
+            if self.down == "pool":
+                plan.append(("pool", inputs, width, stride))
+                inputs, stride = width, 1
             for i in range(count):
-                plan.append((inputs, width, stride if i == 0 else 1))
+                plan.append(("residual", inputs, width, stride if i == 0 else 1))
                 inputs = width
         return plan
+
+    def _check_pooling(self):
+        sides = self.inputs[:2]
+        for kind, _, _, stride in self.plan:
+            if kind == "pool" and min(sides) < stride:
+                raise ValueError(
+                    f"strides={self.strides} pool an image of {sides[0]} x {sides[1]} pixels by {stride}: use smaller strides or larger images"
+                )
+            sides = [side // stride if kind == "pool" else -(-side // stride) for side in sides]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,9 @@ import math
 from itertools import pairwise
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
+from dlcourse.boundary import check_images, check_window
 from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig
 
 # One over the mean square of the activation of a standard normal number
@@ -63,9 +65,14 @@ def _(config: ResNetConfig, seed, dtype=np.float32):
         state.update(_norm(norm, config.norm, outputs, dtype))
 
     convolution("stem", "stem_norm", config.stem, 3, config.inputs[2], gain=2.0)
-    for i, (inputs, outputs, stride) in enumerate(config.plan):
+    for i, (kind, inputs, outputs, stride) in enumerate(config.plan):
+        if kind == "pool":
+            convolution(f"blocks.{i}.conv", f"blocks.{i}.norm", outputs, 3, inputs, gain=2.0)
+            continue
         convolution(f"blocks.{i}.conv_1", f"blocks.{i}.norm_1", outputs, 3, inputs, gain=2.0)
         convolution(f"blocks.{i}.conv_2", f"blocks.{i}.norm_2", outputs, 3, outputs, gain=2.0)
+        if config.identity:
+            state[f"blocks.{i}.norm_2.weight"][...] = 0.0
         if config.skip and (stride > 1 or inputs != outputs):  # no ReLU behind it: gain 1
             convolution(f"blocks.{i}.project", f"blocks.{i}.project_norm", outputs, 1, inputs, 1.0)
     inputs = config.widths[-1]
@@ -172,6 +179,37 @@ def _transformer_norm(name, config, dtype):
 def _norm(name, kind, features, dtype):
     """The arrays of a norm that starts as the identity behind its normalisation."""
     return {f"{name}.{key}": np.full(features, v, dtype) for key, v in NORM_STATES[kind].items()}
+
+
+def whitened(state, images, eps=1e-3):
+    """`state` with filters in the stem of a ResNet that whiten the patches of `images`: w = +- v_k / sqrt(l_k + eps)  (eq-whitened-stem).
+
+    v_k and l_k are the eigenvectors, longest first, and eigenvalues of the covariance of all K x K patches: neighbouring pixels are nearly
+    equal, and responses to these filters are uncorrelated and of equal variance, as far as `eps` lets the weak ones. Half of the O filters
+    take the sign +, the others the same with -, since a ReLU passes one half of each only; what exceeds the K K C eigenvectors stays as it is.
+    images (N, H, W, C); stem.weight (O, K, K, C). The idea is Page's, in the form of Jordan (2024). Raises ValueError for a state without
+    a stem and for images that do not fit it."""
+    if "stem.weight" not in state:
+        raise ValueError(
+            "this state has no stem.weight to whiten: pass the state of a ResNetConfig"
+        )
+    weight = state["stem.weight"].copy()
+    count, size, _, channels = weight.shape
+    check_images(images, channels)
+    check_window(images, size, padding=0)
+    patches = sliding_window_view(images, (size, size), axis=(1, 2))  # (N, H', W', C, K, K)
+    rows = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size * size * channels).astype(float)
+    values, vectors = np.linalg.eigh(np.cov(rows, rowvar=False, bias=True))
+    kept = min(count // 2, len(values))
+    order = np.argsort(values)[::-1][:kept]
+    filters = (vectors[:, order] / np.sqrt(values[order] + eps)).T.reshape(
+        kept, size, size, channels
+    )
+    # an eigenvector has no sign of its own: the first of its largest entries decides, so that all machines agree
+    flat = filters.reshape(kept, -1)
+    filters *= np.sign(flat[np.arange(kept), np.abs(flat).argmax(axis=1)])[:, None, None, None]
+    weight[:kept], weight[kept : 2 * kept] = filters, -filters
+    return state | {"stem.weight": weight}
 
 
 def scaled(state, factor):

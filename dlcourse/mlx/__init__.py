@@ -18,7 +18,7 @@ from dlcourse.mlx.layers import (
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.mlx.resnet import ResidualBlock, ResNet
+from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.mlx.transformer import Block, FeedForward
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

@@ -18,7 +18,7 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.numpy.resnet import ResidualBlock, ResNet
+from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.numpy.transformer import Block, FeedForward
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

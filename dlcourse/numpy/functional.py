@@ -117,7 +117,7 @@ def log_softmax(x):
 
 
 def silu(x):
-    """y = x sigmoid(x)  (eq-silu; gradient eq-silu-vjp: dx = dy s (1 + x (1 - s))).  x, y (...)
+    """y = x sigmoid(x)  (eq-silu; gradient dx = dy s (1 + x (1 - s)), s = sigmoid(x)).  x, y (...)
 
     Also called swish. Elfwing et al. 2018."""
     s = _sigmoid(x)

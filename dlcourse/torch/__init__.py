@@ -18,7 +18,7 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.torch.resnet import ResidualBlock, ResNet
+from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.torch.transformer import Block, FeedForward
 
 __all__ = [
@@ -41,6 +41,7 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

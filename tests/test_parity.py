@@ -11,7 +11,7 @@ import pytest
 
 import dlcourse
 from dlcourse.boundary import Tokens
-from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig
+from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import functional
 from dlcourse.state import compare
@@ -56,6 +56,11 @@ NETWORKS = {
     "GPT, sinusoidal, biases": (GPTConfig(13, 8, 1, 4, 16, bias=True, positions="sinusoidal"), "cross_entropy"),
     "GPT, ALiBi": (GPTConfig(13, 8, 2, 2, 16, positions="alibi"), "cross_entropy"),
     "GPT without positions": (GPTConfig(13, 8, 1, 2, 16, positions="none", activation="relu"), "cross_entropy"),
+    "Transformer": (TransformerConfig(13, 7, 5, layers=2, heads=2, width=16), "cross_entropy"),
+    "Transformer, post-norm, learned positions, own head, GELU, dropout": (
+        TransformerConfig(13, 6, 4, 1, 2, 16, 20, dropout=0.2, norm_first=False, positions="learned", tied=False, activation="gelu"),
+        "cross_entropy",
+    ),
     "ResNet without norms": (ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(2, 1), strides=(1, 2), stem=4, norm="none"), "cross_entropy"),
 }
 # The gradient of a key's bias is zero but for rounding, which Adam would magnify: left out, and test_a_key_bias_has_no_gradient asserts it.
@@ -93,6 +98,7 @@ def batches(config, loss, dtype, count, size=16):
     for _ in range(count):
         if isinstance(config.inputs, Tokens):
             x, y = rng.integers(0, config.inputs.vocab, size=(2, size, config.inputs.context))
+            x[:, 0], y = 1, y[:, config.inputs.source :]  # a source is not padding alone
             yield x, np.where(rng.random(y.shape) < 0.8, y, -100)
             continue
         images = isinstance(config.inputs, tuple)

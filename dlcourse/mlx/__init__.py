@@ -19,7 +19,7 @@ from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
-from dlcourse.mlx.transformer import Block, FeedForward
+from dlcourse.mlx.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "BERT",
@@ -33,6 +33,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Embedding",
     "FeedForward",
     "KVCache",
@@ -45,6 +46,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -19,7 +19,7 @@ from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
-from dlcourse.numpy.transformer import Block, FeedForward
+from dlcourse.numpy.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "BERT",
@@ -33,6 +33,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Embedding",
     "FeedForward",
     "KVCache",
@@ -45,6 +46,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

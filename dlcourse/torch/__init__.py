@@ -19,7 +19,7 @@ from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
-from dlcourse.torch.transformer import Block, FeedForward
+from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "BERT",
@@ -33,6 +33,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Embedding",
     "FeedForward",
     "KVCache",
@@ -45,6 +46,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -70,7 +70,7 @@ EXCEPTIONS = {
     },
     **{
         (place, "docstring"): "dropout acts where a generator is given in NumPy; the gradients are NumPy's"
-        for place in ("transformer.py:Block", "transformer.py:Transformer", "gpt.py:GPT")
+        for place in ("transformer.py:Block", "transformer.py:Transformer", "gpt.py:GPT", "bert.py:BERT")
     },
     **{
         (f"{place}.{call}", "name"): "PyTorch calls it forward"
@@ -80,6 +80,7 @@ EXCEPTIONS = {
             "transformer.py:Block",
             "transformer.py:Transformer",
             "gpt.py:GPT",
+            "bert.py:BERT",
         )
         for call in ("__call__", "forward")
     },
@@ -91,6 +92,7 @@ EXCEPTIONS = {
             "transformer.py:Block",
             "transformer.py:Transformer",
             "gpt.py:GPT",
+            "bert.py:BERT",
         )
     },
     **{
@@ -232,7 +234,7 @@ def public_methods(cls):
 OUTSIDE = {
     **{
         (model, method): reason
-        for model in ("MLP", "CNN", "ResNet", "ResidualBlock", "MultiHeadAttention", "FeedForward", "Block", "GPT", "Transformer")
+        for model in ("MLP", "CNN", "ResNet", "ResidualBlock", "MultiHeadAttention", "FeedForward", "Block", "GPT", "Transformer", "BERT")
         for method, reason in {
             "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
             "forward": "PyTorch's name for it",

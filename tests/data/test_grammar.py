@@ -73,22 +73,18 @@ def test_texts_are_grammatical():
     assert (x[:, 0] == 0).all() and (x[:, 1:] == y[:, :-1]).all()
     verbs = 0
     for row in y:
-        waiting = []
-        for before, token in itertools.pairwise(["."] + [WORDS[token] for token in row]):
-            if token in NOUNS:
-                assert before in ("the", "a") and not (before == "a" and token in NOUNS[4:])
-                if phrase != "near":
-                    waiting.append(token)
+        waiting, words = [], [".", ".", *(WORDS[token] for token in row)]
+        for two_before, before, word in zip(words, words[1:], words[2:], strict=False):
+            if word in NOUNS:
+                assert before == "the" or (before == "a" and word in NOUNS[:4])
+                if two_before != "near":
+                    waiting.append(word)
                 assert len(waiting) <= 2
-            elif token in VERBS:
-                assert (token in VERBS[:4]) == (waiting.pop() in NOUNS[:4])
+            elif word in VERBS:
+                assert (word in VERBS[:4]) == (waiting.pop() in NOUNS[:4])
                 verbs += 1
-            elif token in (".", "and"):
+            elif word in (".", "and"):
                 assert before in VERBS and not waiting
-            if token not in ("the", "a"):
-                phrase = token
-            elif before in (".", "and"):
-                phrase = before
     assert verbs > 3000
 
 

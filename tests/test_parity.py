@@ -11,7 +11,7 @@ import pytest
 
 import dlcourse
 from dlcourse.boundary import Tokens
-from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
+from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import functional
 from dlcourse.state import compare
@@ -56,6 +56,11 @@ NETWORKS = {
     "GPT, sinusoidal, biases": (GPTConfig(13, 8, 1, 4, 16, bias=True, positions="sinusoidal"), "cross_entropy"),
     "GPT, ALiBi": (GPTConfig(13, 8, 2, 2, 16, positions="alibi"), "cross_entropy"),
     "GPT without positions": (GPTConfig(13, 8, 1, 2, 16, positions="none", activation="relu"), "cross_entropy"),
+    "Transformer": (TransformerConfig(13, 7, 5, layers=2, heads=2, width=16), "cross_entropy"),
+    "Transformer, post-norm, learned positions, own head, GELU, dropout": (
+        TransformerConfig(13, 6, 4, 1, 2, 16, 20, dropout=0.2, norm_first=False, positions="learned", tied=False, activation="gelu"),
+        "cross_entropy",
+    ),
     "ResNet without norms": (ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(2, 1), strides=(1, 2), stem=4, norm="none"), "cross_entropy"),
     "LSTM": (RNNConfig(11, 5, 6, context=5), "cross_entropy"),
     "LSTM, two layers, dropout": (RNNConfig(7, 4, 5, layers=2, context=4, dropout=0.3), "cross_entropy"),
@@ -100,7 +105,8 @@ def batches(config, loss, dtype, count, size=16):
     for _ in range(count):
         if isinstance(config.inputs, Tokens):
             x = rng.integers(0, config.inputs.vocab, size=(size, config.inputs.context))
-            positions = size if getattr(config, "classes", None) else x.shape
+            x[:, 0] = 1  # a source is not padding alone
+            positions = size if getattr(config, "classes", None) else x[:, config.inputs.source :].shape
             yield x, np.where(rng.random(positions) < 0.2, -100, rng.integers(0, config.outputs, size=positions))
             continue
         images = isinstance(config.inputs, tuple)

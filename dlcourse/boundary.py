@@ -297,3 +297,58 @@ def check_trainable(names):
         raise ValueError(
             "everything is frozen, so there is nothing to train: call unfreeze(), or freeze fewer layers"
         )
+
+
+def check_heads(width, heads):
+    """Raise ValueError unless `heads` divides `width`."""
+    check_whole(width=width, heads=heads)
+    if width % heads:
+        divisors = [n for n in range(1, width + 1) if width % n == 0]
+        near = min(divisors, key=lambda n: abs(n - heads))
+        raise ValueError(
+            f"width={width} is not divisible by heads={heads}, but each head takes an equal share: choose heads={near}, or width={heads * max(1, round(width / heads))}"
+        )
+
+
+def check_rope(size):
+    """Raise ValueError unless the channels of a head come in pairs."""
+    if size % 2:
+        raise ValueError(
+            f"a head has {size} channels, but rotary positions turn pairs of them: choose width and heads so that width / heads is even"
+        )
+
+
+def check_attention(q, k, v):
+    """Raise ValueError unless q (B, H, T, D) and k, v (B, H, S, D) fit together."""
+    fits = len(q.shape) == len(k.shape) == 4 and k.shape == v.shape
+    if not fits or (*q.shape[:2], q.shape[3]) != (*k.shape[:2], k.shape[3]):
+        raise ValueError(
+            f"q {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)} do not fit together: pass q (B, H, T, D) and k, v (B, H, S, D)"
+        )
+
+
+def check_mask(is_bool, dtype):
+    """Raise ValueError for a mask of numbers: some libraries mean by 1 what others mean by 0, and some add the mask."""
+    if not is_bool:
+        raise ValueError(
+            f"the mask holds {dtype}, but it is True where a query may look: pass a comparison such as tokens != 0, or what is to be added to the scores as bias"
+        )
+
+
+def check_visible(seen):
+    """Raise ValueError unless every query, a row of `seen` (..., T, S), may look at one key at least."""
+    rows = seen.any(axis=-1)
+    if not rows.all():
+        *where, query = np.argwhere(~rows)[0] if rows.ndim else (0,)
+        place = f" of sequence {where[0]}" if where else ""
+        raise ValueError(
+            f"query {query}{place} may look at no key, so that its softmax is 0 / 0: let the mask show it at least one, such as its own position"
+        )
+
+
+def check_room(kept, new, context):
+    """Raise ValueError unless `new` tokens fit behind the `kept` ones in a cache for `context`."""
+    if kept + new > context:
+        raise ValueError(
+            f"the cache holds {kept} of {context} tokens, too many for {new} more: begin a new one with the last tokens, or build the model with a longer context"
+        )

@@ -48,8 +48,8 @@ class Recipe:
     clip: float | None = None  # largest gradient norm
     patience: int | None = None  # epochs without a smaller validation loss
     augment: tuple = ()  # changes of dlcourse.data.augment to each training batch
-    steps: int | None = None  # batches of an epoch, a random part of the windows of a long text
     whiten: bool = False  # the first filters whiten the patches of training images
+    steps: int | None = None  # batches of an epoch, a random part of the windows of a long text
 
 
 @dataclass

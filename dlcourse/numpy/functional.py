@@ -21,7 +21,7 @@ GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
 def linear(x, weight, bias):
     """y = x W^T + b  (eq-linear; gradients eq-linear-vjp).
 
-    x (..., I), weight (O, I), bias (O,) -> y (..., O)"""
+    x (..., I), weight (O, I), bias (O,) or None -> y (..., O)"""
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"x ends in {x.shape[-1]} features, but weight is (O, I) = {weight.shape}: "
@@ -31,10 +31,12 @@ def linear(x, weight, bias):
 
     def backward(dy):
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
-        return (dy_rows @ weight).reshape(x.shape), dy_rows.T @ rows, dy_rows.sum(axis=0)
+        dbias = None if bias is None else _column_sums(dy_rows)
+        return (dy_rows @ weight).reshape(x.shape), dy_rows.T @ rows, dbias
 
     y = rows @ weight.T
-    y += bias
+    if bias is not None:
+        y += bias
     return y.reshape(*x.shape[:-1], len(weight)), backward
 
 
@@ -162,23 +164,26 @@ def gelu(x, exact=False):
 def layer_norm(x, weight, bias, eps=1e-5):
     """y = w x^ + b, x^ = (x - mean) / sqrt(var + eps)  (eq-layer-norm; gradients eq-layer-norm-vjp).
 
-    Mean and variance of each row, over the last axis. x, y (..., C); weight, bias (C,). Ba et al. 2016."""
+    Mean and variance of each row, over the last axis. x, y (..., C); weight (C,), bias (C,) or None.
+    Ba et al. 2016."""
     rows, features = _rows_of_features("layer_norm", x, weight=weight, bias=bias)
     share = np.full(features, 1.0 / features, x.dtype)
     x_hat = rows - (rows @ share)[:, None]  # (N, C)
     scale = 1.0 / np.sqrt(np.einsum("nc,nc->n", x_hat, x_hat) / features + eps)  # (N,)
     x_hat *= scale[:, None]
     y = x_hat * weight
-    y += bias
+    if bias is not None:
+        y += bias
 
     def backward(dy):
         dy = dy.reshape(rows.shape)
+        dbias = None if bias is None else _column_sums(dy)
         dx = dy * weight  # the gradient of x^
         along = np.einsum("nc,nc->n", dx, x_hat) / features  # (N,)
         dx -= (dx @ share)[:, None]
         dx -= x_hat * along[:, None]
         dx *= scale[:, None]
-        return dx.reshape(x.shape), np.einsum("nc,nc->c", dy, x_hat), _column_sums(dy)
+        return dx.reshape(x.shape), np.einsum("nc,nc->c", dy, x_hat), dbias
 
     return y.reshape(x.shape), backward
 
@@ -372,7 +377,7 @@ def _rows_of_features(name, x, **arrays):
     """x as rows (N, C), and C; refuses weights, biases and statistics of another length."""
     features = x.shape[-1]
     for which, array in arrays.items():
-        if array.shape != (features,):
+        if array is not None and array.shape != (features,):
             raise ValueError(
                 f"{name}: x ends in {features} features, but {which} has shape {array.shape}: "
                 f"build the layer with features={features}"

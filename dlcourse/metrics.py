@@ -1,8 +1,11 @@
 """How good predictions are."""
 
+import math
+
 import numpy as np
 
 from dlcourse.boundary import IGNORED
+from dlcourse.errors import need
 
 
 def predictions(logits):

@@ -48,10 +48,10 @@ class Recipe:
     clip: float | None = None  # largest gradient norm
     patience: int | None = None  # epochs without a smaller validation loss
     augment: tuple = ()  # changes of dlcourse.data.augment to each training batch
+    whiten: bool = False  # the first filters whiten the patches of training images
     steps: int | None = None  # batches of an epoch, a random part of the windows of a long text
     prepare: Any = None  # what data.load gives -> Dataset of tokens, where that is language
     measure: Any = None  # (learner, dataset) -> {name: value}, measured on the test set besides loss and accuracy
-    whiten: bool = False  # the first filters whiten the patches of training images
 
 
 @dataclass

@@ -216,7 +216,7 @@ def public_methods(cls):
 OUTSIDE = {
     **{
         (model, method): reason
-        for model in ("MLP", "CNN", "ResNet", "ResidualBlock", "Transformer")
+        for model in ("MLP", "CNN", "ResNet", "ResidualBlock", "MultiHeadAttention", "FeedForward", "Block", "Transformer", "GPT")
         for method, reason in {
             "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
             "forward": "PyTorch's name for it",

@@ -1,26 +1,51 @@
 """The MLX backend: what a good user of MLX would write, under the names of the course."""
 
+from dlcourse.mlx.attention import KVCache, MultiHeadAttention
 from dlcourse.mlx.cnn import CNN
 from dlcourse.mlx.device import devices, resolve_device
-from dlcourse.mlx.layers import AvgPool2d, BatchNorm, Conv2d, LayerNorm, Linear, MaxPool2d, RMSNorm
+from dlcourse.mlx.gpt import GPT
+from dlcourse.mlx.layers import (
+    AvgPool2d,
+    BatchNorm,
+    Conv2d,
+    Embedding,
+    LayerNorm,
+    Linear,
+    MaxPool2d,
+    RMSNorm,
+)
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.mlx.resnet import ResidualBlock, ResNet
+from dlcourse.mlx.recurrent import GRU, LSTM, Elman
+from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.mlx.rnn import RNN
+from dlcourse.mlx.transformer import Block, FeedForward
 
 __all__ = [
     "CNN",
+    "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
     "AvgPool2d",
     "BatchNorm",
+    "Block",
     "Conv2d",
+    "Elman",
+    "Embedding",
+    "FeedForward",
+    "KVCache",
     "LayerNorm",
     "Learner",
     "Linear",
     "MaxPool2d",
+    "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",

@@ -162,6 +162,13 @@ EQUIVALENT = {
     ("dlcourse.numpy.gpt", "GPT._hidden", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    (
+        "dlcourse.numpy.functional",
+        "embedding",
+        "np.argsort(flat, kind='stable') -> np.argsort(flat)",
+    ): "the terms of a sum in another order",
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 2)"): ANY_NEGATIVE,

@@ -241,3 +241,7 @@ class KVCache:
         self.keys[:, :, new], self.values[:, :, new] = k, v
         self.length = new.stop
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def select(self, rows):
+        """Go on with these sequences alone, in this order; one may come several times."""
+        self.keys, self.values = self.keys[rows], self.values[rows]

@@ -90,6 +90,10 @@ def check_transformer(transformer, _=None):
     transformer_cases.check_feed_forward(transformer)
     transformer_cases.check_block(transformer)
     transformer_cases.check_block_parts(transformer)
+    transformer_cases.check_transformer(transformer)
+    transformer_cases.check_transformer_dropout(transformer)
+    transformer_cases.check_transformer_parts(transformer)
+    transformer_cases.check_transformer_refusals(transformer, models.raises)
 
 
 def check_gpt(gpt, _=None):
@@ -158,6 +162,8 @@ EQUIVALENT = {
     ("dlcourse.numpy.attention", "MultiHeadAttention._split", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.attention", "MultiHeadAttention.__call__", "0 -> 1"): RELATIVE,
     ("dlcourse.numpy.attention", "MultiHeadAttention.__call__", "0 -> -1"): RELATIVE,
+    ("dlcourse.numpy.transformer", "Transformer.decode", "0 -> -1 (number 2)"): SAME_LENGTH,
+    ("dlcourse.numpy.transformer", "DecoderCache.length", "0 -> -1"): SAME_LENGTH,
     ("dlcourse.numpy.gpt", "GPT.logits", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.gpt", "GPT._hidden", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,

@@ -1,6 +1,7 @@
 """What is asked of `dlcourse.numpy.transformer` and `dlcourse.numpy.gpt`: each check takes the module, so that the mutants are asked the same."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -114,6 +115,8 @@ def check_block_parts(t):
     crossed = ["ln_1.weight", *[f"self_attn.{n}" for n in attention], "ln_2.weight", *[f"cross_attn.{n}" for n in attention], "ln_3.weight"]
     assert list(t.Block(4, 2, 6, cross=True, bias=False).state()) == [*crossed, "mlp.up.weight", "mlp.down.weight"]
     assert list(t.make_norm("rms", 3).state()) == ["weight"] and list(t.make_norm("layer", 3).state()) == ["weight", "bias"]
+    assert t.make_norm("rms", 3).eps == 1e-6 and t.make_norm("layer", 3).eps == 1e-5
+    assert t.make_norm("rms", 3, eps=0.5).eps == t.make_norm("layer", 3, eps=0.5).eps == 0.5
     assert len(t.Block(4, 2, 6).state()) == 16 and len(t.Block(4, 2, 6, norm="rms").state()) == 14
     assert t.Block(4, 2, 6).mlp.up.weight.data.shape == (6, 4)
     rng = np.random.default_rng(2)
@@ -383,6 +386,25 @@ def check_transformer_refusals(t, raises):
     raises(ValueError, "token 7 but vocab is 7", lambda: model.logits(np.full((1, 1), 7), cache))
     model.logits(np.ones((1, 2), int), cache)
     raises(ValueError, "the cache holds 2 of 3 tokens, too many for 2 more", lambda: model.logits(np.ones((1, 2), int), cache))
+
+
+def check_transformer_parts(t):
+    """Each side of the model drops with the generator it is given, and with its own alone; several tokens at once behind a cache."""
+    config = TransformerConfig(7, 4, 3, 1, 2, 4, dropout=0.5)
+    model, rng = t.Transformer(config), np.random.default_rng(8)
+    x = source_and_target(config, rng)
+    model.load_state(moved_transformer(config))
+    expected, _ = model(x)
+    cache = model.new_cache(x[:, :4])
+    assert_close("two tokens at once", model.logits(x[:, 4:6], cache), expected[:, 1], 1e-12)
+    model.config = replace(config, dropout=0.0)  # of the embeddings
+    layers = [[layer for layer in vars(side[0]).values() if hasattr(layer, "dropout")] for side in (model.encoder, model.decoder)]
+    assert [[layer.dropout for layer in side] for side in layers] == [[0.5] * 2, [0.5] * 3]
+    for dropping in (*layers, []):
+        for layer in (*layers[0], *layers[1]):
+            layer.dropout = 0.5 * (layer in dropping)
+        moved = np.abs(model(x, np.random.default_rng(0))[0] - expected).max()
+        assert moved > 0.01 if dropping else moved < 1e-12
 
 
 # ---------------------------------------------------------------- initial states

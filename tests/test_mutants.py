@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import cases, convolution_cases, models
+from tests.numpy import cases, convolution_cases, models, recurrent_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -81,9 +81,20 @@ def check_resnet(resnet, _=None):
     models.check_resnet(resnet)
 
 
+def check_recurrent(recurrent, _=None):
+    recurrent_cases.check_cells(recurrent)
+    recurrent_cases.check_layers(recurrent)
+    recurrent_cases.check_refusals(recurrent, models.raises)
+
+
+def check_rnn(rnn, _=None):
+    recurrent_cases.check_network(rnn)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
+    recurrent_cases.check_initial(initial)
 
 
 def check_count(count, _=None):
@@ -100,6 +111,8 @@ MODULES = {
     "dlcourse.numpy.mlp": check_mlp,
     "dlcourse.numpy.cnn": check_cnn,
     "dlcourse.numpy.resnet": check_resnet,
+    "dlcourse.numpy.recurrent": check_recurrent,
+    "dlcourse.numpy.rnn": check_rnn,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }

@@ -291,6 +291,61 @@ class RNNConfig:
         return self.classes or self.vocab
 
 
+@dataclass(frozen=True)
+class TransformerConfig:
+    """An encoder that reads a source, and a decoder that writes a target  (eq-transformer; Vaswani et al. 2017).
+
+    It takes source and decoder's input side by side, (B, source + target). Raises ValueError for sizes that are not whole numbers of at least 1,
+    a width that `heads` does not divide, a padding outside the vocabulary, and an unknown choice."""
+
+    vocab: int  # tokens, of source and target together
+    source: int  # S: the longest source, padded to it
+    target: int  # T: the longest target, padded to it
+    layers: int = 2  # blocks of the encoder, and as many of the decoder
+    heads: int = 4  # of each attention
+    width: int = 64  # channels C of a token on its way
+    hidden: int | None = None  # units of each block's perceptron; None means 4 width
+    dropout: float = 0.0  # probability with which training drops an embedding, an attention weight, an output of a layer
+    norm_first: bool = True  # pre-norm; False is post-norm, as the paper has it
+    positions: str = "sinusoidal"  # sinusoidal or learned
+    pad: int = 0  # the token that fills a source up; nothing looks at it
+    tied: bool = True  # the head's weights are those of the embedding
+    activation: str = "relu"  # of the perceptrons: relu, gelu or silu
+
+    def __post_init__(self):
+        if self.hidden is None and isinstance(self.width, Integral):
+            object.__setattr__(self, "hidden", 4 * self.width)
+        names = ("vocab", "source", "target", "layers", "heads", "width", "hidden")
+        sizes = {name: getattr(self, name) for name in names}
+        _check_one(**sizes)
+        _check_whole("the sizes of a Transformer", **sizes)
+        _check_whole("tokens", least=0, pad=self.pad)
+        if self.pad >= self.vocab:
+            raise ValueError(
+                f"pad={self.pad} but vocab is {self.vocab}: the padding is one of the tokens 0 ... {self.vocab - 1}"
+            )
+        check_heads(self.width, self.heads)
+        _check_dropout(self.dropout)
+        _check_choice("positions", self.positions, ("sinusoidal", "learned"))
+        _check_choice("activation", self.activation, ("relu", "gelu", "silu"))
+        _check_flags(norm_first=self.norm_first, tied=self.tied)
+        if self.positions == "sinusoidal" and self.width % 2:
+            raise ValueError(
+                f"width={self.width} is odd, but sines and cosines come in pairs: take width={self.width + 1}"
+            )
+        _set(self, **sizes, pad=self.pad)
+
+    @property
+    def inputs(self):
+        """What the model takes: tokens (B, S + T), the source and the decoder's input side by side."""
+        return Tokens(self.vocab, self.source + self.target, self.source)
+
+    @property
+    def outputs(self):
+        """Its classes: the tokens."""
+        return self.vocab
+
+
 # ---------------------------------------------------------------- what is refused
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcourse import huggingface
 from dlcourse.config import ResNetConfig
 from dlcourse.errors import need, suggestion
 from dlcourse.initial import initial_state
@@ -100,6 +101,33 @@ def to_torch(array):
 def from_torch(array):
     """OIHW -> OHWI for 4-D convolution weights; all others unchanged."""
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
+
+
+# ---------------------------------------------------------------- foreign checkpoints
+
+
+def from_huggingface(model_type, tensors, heads=None):
+    """(config, state) of a checkpoint of Hugging Face's transformers: "gpt2" takes the tensors {name: array} of a GPT2LMHeadModel.
+
+    Their matrices (I, O) are turned, queries, keys and values separated. No tensor tells the number of heads: None means width / 64, as in all
+    published models. Raises ValueError that lists missing, unknown and mis-shaped names."""
+    prepare, configure, table_of = huggingface.layout_of(model_type)
+    tensors = prepare(tensors)
+    config = configure(tensors, heads)
+    table = table_of(config)
+    check_names({name: shape for name, (shape, _) in table.items()}, tensors)
+    return config, huggingface.to_ours(tensors, table)
+
+
+def to_huggingface(model_type, config, state):
+    """{name: array} as transformers names and lays them out: the way back from `from_huggingface`.
+
+    A tied head stands under the name of the embedding alone, as in the published files. Raises ValueError for a model that this type can't
+    hold, and as `check_names` does."""
+    *_, table_of = huggingface.layout_of(model_type)
+    table = table_of(config)
+    check_names({name: array.shape for name, array in initial_state(config, 0).items()}, state)
+    return huggingface.to_theirs(state, table)
 
 
 # ---------------------------------------------------------------- batch norm

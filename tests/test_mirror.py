@@ -46,12 +46,12 @@ EXCEPTIONS = {
     ("module.py:Module", "docstring"): "a NumPy module finds its parameters itself, the others extend the framework's",
     **{
         (f"layers.py:{layer}.__call__", "name"): "PyTorch's and MLX's own layers are called as they are"
-        for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")
+        for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm")
     },
     ("layers.py:BatchNorm", "docstring"): "PyTorch keeps the channels of images on the second axis",
     **{
         (place, "docstring"): "dropout acts where a generator is given in NumPy, in training mode elsewhere; the gradients are NumPy's"
-        for place in ("mlp.py:MLP", "cnn.py:CNN")
+        for place in ("mlp.py:MLP", "cnn.py:CNN", "attention.py:MultiHeadAttention", "transformer.py:FeedForward")
     },
     **{
         (f"{place}.{call}", "name"): "PyTorch calls it forward"
@@ -64,6 +64,40 @@ EXCEPTIONS = {
     },
     ("resnet.py:ResidualBlock", "docstring"): "PyTorch's images are channels first; the gradient is NumPy's",
     ("resnet.py:identity", "name"): "the frameworks have nn.Identity",
+    **{
+        (f"attention.py:{name}", "name"): "PyTorch and MLX bring their own operations and gradients"
+        for name in ("attention", "rope", "streaming_attention", "turned")
+    },
+    **{
+        (place, "docstring"): "dropout acts where a generator is given in NumPy; the gradients are NumPy's"
+        for place in ("transformer.py:Block", "transformer.py:Transformer", "gpt.py:GPT")
+    },
+    **{
+        (f"{place}.{call}", "name"): "PyTorch calls it forward"
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+        )
+        for call in ("__call__", "forward")
+    },
+    **{
+        (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+        )
+    },
+    **{
+        (f"transformer.py:Transformer.{method}", kind): "in NumPy it takes a generator and returns its backward too"
+        for method in ("encode", "decode")
+        for kind in ("signature", "docstring")
+    },
     ("optim.py:Optimizer", "docstring"): "NumPy packs one flat buffer, the others wrap the framework's class",
     ("optim.py:Optimizer.__init__", "signature"): "the wrappers take what they wrap",
     ("optim.py:Optimizer.zero_gradients", "name"): "it clears NumPy's flat buffer",
@@ -198,7 +232,7 @@ def public_methods(cls):
 OUTSIDE = {
     **{
         (model, method): reason
-        for model in ("MLP", "CNN", "ResNet", "ResidualBlock")
+        for model in ("MLP", "CNN", "ResNet", "ResidualBlock", "MultiHeadAttention", "FeedForward", "Block", "GPT", "Transformer")
         for method, reason in {
             "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
             "forward": "PyTorch's name for it",
@@ -234,6 +268,7 @@ OUTSIDE = {
             "zero_gradients": "the frameworks have their own way",
         }.items()
     },
+    **{("Transformer", method): "in NumPy it takes a generator" for method in ("encode", "decode")},
     ("Learner", "__init__"): "only NumPy's takes workers: the others have threads of their own",
     ("clip_gradients", ""): "values in MLX",
     **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},

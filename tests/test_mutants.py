@@ -49,6 +49,7 @@ def check_optim(optim, _=None):
 def check_layers(layers, _=None):
     models.check_linear_layer(layers)
     models.check_shared_layer(layers)
+    models.check_embedding_layer(layers)
     models.check_norm_layers(layers)
     models.check_convolution_layers(layers)
     models.check_layer_refusals(layers)
@@ -126,6 +127,13 @@ SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    (
+        "dlcourse.numpy.functional",
+        "embedding",
+        "np.argsort(flat, kind='stable') -> np.argsort(flat)",
+    ): "the terms of a sum in another order",
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 2)"): ANY_NEGATIVE,

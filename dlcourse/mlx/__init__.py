@@ -20,7 +20,7 @@ from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.mlx.recurrent import GRU, LSTM, Elman
 from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.mlx.rnn import RNN
-from dlcourse.mlx.transformer import Block, FeedForward
+from dlcourse.mlx.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "CNN",
@@ -36,6 +36,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Elman",
     "Embedding",
     "FeedForward",
@@ -49,6 +50,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

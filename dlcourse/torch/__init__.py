@@ -20,7 +20,7 @@ from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.torch.recurrent import GRU, LSTM, Elman
 from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.torch.rnn import RNN
-from dlcourse.torch.transformer import Block, FeedForward
+from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "CNN",
@@ -36,6 +36,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Elman",
     "Embedding",
     "FeedForward",
@@ -49,6 +50,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

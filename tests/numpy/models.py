@@ -135,6 +135,21 @@ def check_linear_layer(layers):
     assert not layer.gradients()["weight"].any() and not layer.gradients()["bias"].any()
 
 
+def check_embedding_layer(layers):
+    layer = layers.Embedding(4, 3)
+    assert [(name, p.data.shape, p.data.dtype) for name, p in layer.named_parameters()] == [("weight", (4, 3), np.float32)]
+    rng = np.random.default_rng(12)
+    tokens, weight, dy = np.array([[0, 2], [2, 2]]), rng.normal(size=(4, 3)), rng.normal(size=(2, 2, 3))
+    layer.load_state({"weight": weight})
+    y, backward = layer(tokens)
+    assert np.array_equal(y, [[weight[0], weight[2]], [weight[2], weight[2]]])
+    assert backward(dy) is None, "tokens have no gradient"
+    dweight = np.array([dy[0, 0], np.zeros(3), dy[0, 1] + dy[1, 0] + dy[1, 1], np.zeros(3)])
+    assert_close("dweight", layer.gradients()["weight"], dweight, 1e-13)
+    backward(dy)
+    assert_close("gradients accumulate", layer.gradients()["weight"], 2 * dweight, 1e-13)
+
+
 NORM_LAYERS = {  # layer: its initial state in order, and the operation with the arrays in its order
     "LayerNorm": ({"weight": 1, "bias": 0}, "layer_norm"),
     "RMSNorm": ({"weight": 1}, "rms_norm"),

@@ -4,6 +4,7 @@ import numpy as np
 
 from dlcourse.config import RNNConfig
 from dlcourse.initial import initial_state
+from dlcourse.numpy.rnn import RNN
 from tests.gradients import H, assert_close, check_gradient, relative
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -204,7 +205,7 @@ def slow_network(config, state, x, start=None):
     return (logits[-1] if config.classes else np.stack(logits, axis=1)), states
 
 
-def check_network(rnn):
+def check_network(rnn, raises):
     for config in NETWORKS:
         rng = np.random.default_rng(3)
         model, x = rnn.RNN(config), rng.integers(0, config.vocab, size=(3, 4))
@@ -222,6 +223,7 @@ def check_network(rnn):
             for a, b in zip(as_list(config.cell, ours), theirs, strict=True):
                 assert_close("last state", a, b, 1e-12)
         assert backward(second) is None
+        raises(ValueError, "zip() argument", lambda model=model, x=x, between=between: model.unroll(x, [*between, None]))
         check_parameter_gradients(model, x, state, rng)
         check_dropout(model, x, state)
 
@@ -270,6 +272,7 @@ def check_initial(initial):
         RNNConfig(40, 30, 50, cell="rnn"),
     ]:
         state = initial.initial_state(config, 0, np.float64)
+        assert [(name, a.shape) for name, a in state.items()] == [(name, a.shape) for name, a in RNN(config).state().items()]
         single = initial.initial_state(config, 0)
         assert {array.dtype for array in single.values()} == {np.dtype(np.float32)}
         assert all(np.array_equal(single[name], array.astype(np.float32)) for name, array in state.items())
@@ -287,3 +290,5 @@ def check_initial(initial):
                 if part == "bias" and config.cell == "lstm" and name.startswith("layers"):
                     expected[config.hidden : 2 * config.hidden] = 1
                 assert np.array_equal(array, expected), name
+    signs = {initial.initial_state(RNNConfig(2, 1, 1, cell="rnn"), seed)["layers.0.weight_hh"].item() for seed in range(9)}
+    assert signs == {-1.0, 1.0}, "all rotations and reflections are equally likely"

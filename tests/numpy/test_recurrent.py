@@ -29,7 +29,7 @@ def test_refusals():
 
 
 def test_network_over_tokens():
-    cases.check_network(rnn)
+    cases.check_network(rnn, models.raises)
 
 
 def test_initial_state():

@@ -9,6 +9,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 
 from dlcourse.boundary import check_images, check_window
 from dlcourse.config import (
+    BERTConfig,
     CNNConfig,
     GPTConfig,
     MLPConfig,
@@ -177,6 +178,44 @@ def _(config: TransformerConfig, seed, dtype=np.float32):
             state |= _norm(name, "layer", width, dtype)
     if not config.tied:
         weights("head", config.vocab, width, variance=1.0 / width)
+    return state
+
+
+@initial_state.register
+def _(config: BERTConfig, seed, dtype=np.float32):
+    """All weights with deviation 0.02 (Devlin et al. 2019); the body first, so that it is the same for every task."""
+    rng, width, state = np.random.default_rng(seed), config.width, {}
+
+    def weights(name, *shape):
+        state[f"{name}.weight"] = _normal(rng, shape, WEIGHT_DEVIATION**2, dtype)
+
+    def linear(name, outputs, inputs=width):
+        weights(name, outputs, inputs)
+        state[f"{name}.bias"] = np.zeros(outputs, dtype)
+
+    def norm(name):
+        state.update(_norm(name, "layer", width, dtype))
+
+    weights("tok", config.vocab, width)
+    weights("pos", config.context, width)
+    weights("seg", 2, width)
+    norm("ln")
+    for block in (f"blocks.{i}" for i in range(config.layers)):
+        norm(f"{block}.ln_1")
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            linear(f"{block}.attn.{name}", width)
+        norm(f"{block}.ln_2")
+        linear(f"{block}.mlp.up", config.hidden)
+        linear(f"{block}.mlp.down", width, config.hidden)
+    if config.task in ("pretrain", "classify"):
+        linear("pooler", width)
+    if config.task == "pretrain":
+        linear("transform", width)
+        norm("transform_ln")
+        state["decoder_bias"] = np.zeros(config.vocab, dtype)
+        linear("nsp", 2)
+    else:
+        linear("head", 2 if config.task == "span" else config.outputs)
     return state
 
 

@@ -1,6 +1,7 @@
 """The MLX backend: what a good user of MLX would write, under the names of the course."""
 
 from dlcourse.mlx.attention import KVCache, MultiHeadAttention
+from dlcourse.mlx.bert import BERT
 from dlcourse.mlx.cnn import CNN
 from dlcourse.mlx.device import devices, resolve_device
 from dlcourse.mlx.gpt import GPT
@@ -23,6 +24,7 @@ from dlcourse.mlx.rnn import RNN
 from dlcourse.mlx.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
     "GRU",

@@ -12,7 +12,12 @@ from dlcourse.mlx.layers import Embedding, LayerNorm, Linear, RMSNorm
 from dlcourse.mlx.module import Module
 from dlcourse.positions import sinusoidal
 
-ACTIVATIONS = {"gelu": nn.gelu_approx, "silu": nn.silu, "relu": nn.relu}
+ACTIVATIONS = {
+    "gelu": nn.gelu_approx,
+    "exact_gelu": nn.gelu,
+    "silu": nn.silu,
+    "relu": nn.relu,
+}
 
 
 class FeedForward(Module):
@@ -36,7 +41,7 @@ class Block(Module):
     x, y (B, T, C). With norm_first=False each norm follows its sum, as in Vaswani et al. 2017:
     r = ln_1(x + attn(x)), y = ln_2(r + mlp(r)). A `cross` block has three layers, self_attn,
     cross_attn and mlp; the queries of the second look at `memory` (B, S, C), where `memory_mask` lets
-    them. `norm` is layer or rms. `mask`, `causal`, `rope`, `bias` and `cache` are those of the
+    them. `norm` is layer or rms, and `eps` its own where that is None. `mask`, `causal`, `rope`, `bias` and `cache` are those of the
     attention to x itself."""
 
     def __init__(
@@ -50,18 +55,19 @@ class Block(Module):
         norm="layer",
         bias=True,
         dropout=0.0,
+        eps=None,
     ):
         super().__init__()
         self.norm_first, self.cross = norm_first, cross
-        self.ln_1 = make_norm(norm, width, bias)
+        self.ln_1 = make_norm(norm, width, bias, eps)
         if cross:
             self.self_attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_2 = make_norm(norm, width, bias)
+            self.ln_2 = make_norm(norm, width, bias, eps)
             self.cross_attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_3 = make_norm(norm, width, bias)
+            self.ln_3 = make_norm(norm, width, bias, eps)
         else:
             self.attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_2 = make_norm(norm, width, bias)
+            self.ln_2 = make_norm(norm, width, bias, eps)
         self.mlp = FeedForward(width, hidden, activation, bias, dropout)
 
     def __call__(
@@ -89,9 +95,10 @@ class Block(Module):
         return ln_mlp(r + self.mlp(r))
 
 
-def make_norm(kind, width, bias=True):
-    """The norm called layer or rms; an RMS norm never has a bias."""
-    return RMSNorm(width) if kind == "rms" else LayerNorm(width, bias=bias)
+def make_norm(kind, width, bias=True, eps=None):
+    """The norm called layer or rms, with its own eps where that is None; an RMS norm never has a bias."""
+    options = {} if eps is None else {"eps": eps}
+    return RMSNorm(width, **options) if kind == "rms" else LayerNorm(width, bias=bias, **options)
 
 
 class Transformer(Module):

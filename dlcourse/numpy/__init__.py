@@ -1,6 +1,7 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
 from dlcourse.numpy.attention import KVCache, MultiHeadAttention
+from dlcourse.numpy.bert import BERT
 from dlcourse.numpy.cnn import CNN
 from dlcourse.numpy.device import devices, resolve_device
 from dlcourse.numpy.gpt import GPT
@@ -23,6 +24,7 @@ from dlcourse.numpy.rnn import RNN
 from dlcourse.numpy.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
     "GRU",

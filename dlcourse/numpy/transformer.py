@@ -11,6 +11,14 @@ from dlcourse.numpy.layers import Embedding, LayerNorm, Linear, RMSNorm
 from dlcourse.numpy.module import Module
 from dlcourse.positions import sinusoidal
 
+# Looked up in f at each call: a reader's own function may stand in (`check.use`).
+ACTIVATIONS = {
+    "gelu": lambda x: f.gelu(x),
+    "exact_gelu": lambda x: f.gelu(x, exact=True),
+    "silu": lambda x: f.silu(x),
+    "relu": lambda x: f.relu(x),
+}
+
 
 class FeedForward(Module):
     """y = activation(x W_up^T + b_up) W_down^T + b_down, the same at each position  (eq-feed-forward).
@@ -23,7 +31,7 @@ class FeedForward(Module):
 
     def __call__(self, x, rng=None):
         z, up_back = self.up(x)  # (B, T, C) -> (B, T, hidden)
-        h, activation_back = getattr(f, self.activation)(z)
+        h, activation_back = ACTIVATIONS[self.activation](z)
         y, down_back = self.down(h)
         y, dropout_back = f.dropout(y, self.dropout, rng)
         return y, lambda dy: up_back(activation_back(down_back(dropout_back(dy))))
@@ -36,7 +44,7 @@ class Block(Module):
     x, y (B, T, C). With norm_first=False each norm follows its sum, as in Vaswani et al. 2017:
     r = ln_1(x + attn(x)), y = ln_2(r + mlp(r)). A `cross` block has three layers, self_attn,
     cross_attn and mlp; the queries of the second look at `memory` (B, S, C), where `memory_mask` lets
-    them, and backward returns dx and dmemory. `norm` is layer or rms. `mask`, `causal`, `rope`,
+    them, and backward returns dx and dmemory. `norm` is layer or rms, and `eps` its own where that is None. `mask`, `causal`, `rope`,
     `bias` and `cache` are those of the attention to x itself; dropout acts with a generator."""
 
     def __init__(
@@ -50,17 +58,18 @@ class Block(Module):
         norm="layer",
         bias=True,
         dropout=0.0,
+        eps=None,
     ):
         self.norm_first, self.cross = norm_first, cross
-        self.ln_1 = make_norm(norm, width, bias)
+        self.ln_1 = make_norm(norm, width, bias, eps)
         if cross:
             self.self_attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_2 = make_norm(norm, width, bias)
+            self.ln_2 = make_norm(norm, width, bias, eps)
             self.cross_attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_3 = make_norm(norm, width, bias)
+            self.ln_3 = make_norm(norm, width, bias, eps)
         else:
             self.attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_2 = make_norm(norm, width, bias)
+            self.ln_2 = make_norm(norm, width, bias, eps)
         self.mlp = FeedForward(width, hidden, activation, bias, dropout)
 
     def __call__(
@@ -129,9 +138,10 @@ class Block(Module):
         return y, backward
 
 
-def make_norm(kind, width, bias=True):
-    """The norm called layer or rms; an RMS norm never has a bias."""
-    return RMSNorm(width) if kind == "rms" else LayerNorm(width, bias=bias)
+def make_norm(kind, width, bias=True, eps=None):
+    """The norm called layer or rms, with its own eps where that is None; an RMS norm never has a bias."""
+    options = {} if eps is None else {"eps": eps}
+    return RMSNorm(width, **options) if kind == "rms" else LayerNorm(width, bias=bias, **options)
 
 
 class Transformer(Module):

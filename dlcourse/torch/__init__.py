@@ -1,6 +1,7 @@
 """The PyTorch backend: what a good user of PyTorch would write, under the names of the course."""
 
 from dlcourse.torch.attention import KVCache, MultiHeadAttention
+from dlcourse.torch.bert import BERT
 from dlcourse.torch.cnn import CNN
 from dlcourse.torch.device import devices, resolve_device
 from dlcourse.torch.gpt import GPT
@@ -23,6 +24,7 @@ from dlcourse.torch.rnn import RNN
 from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
     "GRU",

@@ -74,12 +74,26 @@ EXCEPTIONS = {
     },
     **{
         (f"{place}.{call}", "name"): "PyTorch calls it forward"
-        for place in ("attention.py:MultiHeadAttention", "transformer.py:FeedForward", "transformer.py:Block", "transformer.py:Transformer", "gpt.py:GPT", "bert.py:BERT")
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+            "bert.py:BERT",
+        )
         for call in ("__call__", "forward")
     },
     **{
         (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
-        for place in ("attention.py:MultiHeadAttention", "transformer.py:FeedForward", "transformer.py:Block", "transformer.py:Transformer", "gpt.py:GPT", "bert.py:BERT")
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+            "bert.py:BERT",
+        )
     },
     **{
         (f"transformer.py:Transformer.{method}", kind): "in NumPy it takes a generator and returns its backward too"

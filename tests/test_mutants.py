@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import cases, convolution_cases, models
+from tests.numpy import bert_cases, cases, convolution_cases, models
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -82,9 +82,15 @@ def check_resnet(resnet, _=None):
     models.check_resnet(resnet)
 
 
+def check_bert(bert, _=None):
+    bert_cases.check_bert(bert)
+    bert_cases.check_bert_dropout(bert)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
+    bert_cases.check_initial(initial)
 
 
 def check_count(count, _=None):
@@ -101,6 +107,7 @@ MODULES = {
     "dlcourse.numpy.mlp": check_mlp,
     "dlcourse.numpy.cnn": check_cnn,
     "dlcourse.numpy.resnet": check_resnet,
+    "dlcourse.numpy.bert": check_bert,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }

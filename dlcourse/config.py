@@ -10,6 +10,7 @@ from dlcourse.geometry import output_size
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
 NORMS = ("none", "batch", "layer", "rms")
 POOLS = ("max", "avg")
+CELLS = ("rnn", "gru", "lstm")
 TASKS = ("pretrain", "classify", "label", "span")  # of BERT
 POSITIONS = ("learned", "sinusoidal", "rotary", "alibi", "none")
 
@@ -252,6 +253,43 @@ class GPTConfig:
     def outputs(self):
         """Its classes: the tokens."""
         return self.vocab
+
+
+@dataclass(frozen=True)
+class RNNConfig:
+    """Recurrent layers over tokens  (eq-rnn-cell, eq-gru-cell, eq-lstm-cell): a language model, or with `classes` a classifier of sequences.
+
+    Sequences for a classifier are padded on the left, so that the last state has seen the end. Raises ValueError for sizes that are not whole
+    numbers of at least 1, an unknown cell, or a dropout outside [0, 1)."""
+
+    vocab: int  # tokens are 0 ... vocab-1
+    embed: int = 64  # numbers in the vector of a token
+    hidden: int = 128  # numbers in the state of each layer
+    layers: int = 1  # each reads the states of the one below
+    cell: str = "lstm"  # rnn, gru or lstm
+    classes: int | None = None  # None: logits over the vocabulary at every position
+    context: int | None = None  # the longest sequence; None is any length
+    dropout: float = 0.0  # probability with which training drops a number that a layer hands up
+
+    def __post_init__(self):
+        sizes = {name: getattr(self, name) for name in ("vocab", "embed", "hidden", "layers")}
+        for name in ("classes", "context"):
+            if getattr(self, name) is not None:
+                sizes[name] = getattr(self, name)
+        _check_one(**sizes)
+        _check_whole("the sizes of a recurrent network", **sizes)
+        _check_choice("cell", self.cell, CELLS)
+        _check_dropout(self.dropout)
+        _set(self, **sizes)
+
+    @property
+    def inputs(self):
+        return Tokens(self.vocab, self.context)
+
+    @property
+    def outputs(self):
+        """Classes of a row of logits."""
+        return self.classes or self.vocab
 
 
 @dataclass(frozen=True)

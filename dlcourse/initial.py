@@ -14,6 +14,7 @@ from dlcourse.config import (
     GPTConfig,
     MLPConfig,
     ResNetConfig,
+    RNNConfig,
     TransformerConfig,
 )
 
@@ -84,6 +85,29 @@ def _(config: ResNetConfig, seed, dtype=np.float32):
             convolution(f"blocks.{i}.project", f"blocks.{i}.project_norm", outputs, 1, inputs, 1.0)
     inputs = config.widths[-1]
     state["head.weight"] = _normal(rng, (config.outputs, inputs), 1.0 / inputs, dtype)
+    state["head.bias"] = np.zeros(config.outputs, dtype)
+    return state
+
+
+@initial_state.register
+def _(config: RNNConfig, seed, dtype=np.float32):
+    """Recurrent weights are orthogonal, gate by gate: no direction of the state grows or fades at once (eq-spectral-radius). The bias of an LSTM's
+    forget gate is 1, so that it starts by keeping (Jozefowicz et al. 2015)."""
+    rng, hidden = np.random.default_rng(seed), config.hidden
+    state = {"tok.weight": _normal(rng, (config.vocab, config.embed), 1.0, dtype)}
+    gates = {"rnn": 1, "gru": 3, "lstm": 4}[config.cell]
+    for i in range(config.layers):
+        inputs = hidden if i else config.embed
+        blocks = [_orthogonal(rng, hidden) for _ in range(gates)]
+        bias = np.zeros((gates, hidden), dtype)
+        if config.cell == "lstm":
+            bias[1] = 1.0  # rows i, f, g, o
+        state[f"layers.{i}.weight_ih"] = _normal(rng, (gates * hidden, inputs), 1.0 / inputs, dtype)
+        state[f"layers.{i}.weight_hh"] = np.concatenate(blocks).astype(dtype)
+        state[f"layers.{i}.bias"] = bias.reshape(-1)
+        if config.cell == "gru":
+            state[f"layers.{i}.bias_hh"] = np.zeros(hidden, dtype)
+    state["head.weight"] = _normal(rng, (config.outputs, hidden), 1.0 / hidden, dtype)
     state["head.bias"] = np.zeros(config.outputs, dtype)
     return state
 
@@ -214,6 +238,12 @@ def _kernels(rng, outputs, size, inputs, gain, dtype):
 
 def _normal(rng, shape, variance, dtype):
     return rng.normal(0.0, math.sqrt(variance), size=shape).astype(dtype)
+
+
+def _orthogonal(rng, size):
+    """A random rotation (size, size), all equally likely: Q of a normal matrix, with the signs that make R's diagonal positive."""
+    q, r = np.linalg.qr(rng.normal(size=(size, size)))
+    return q * np.sign(np.diagonal(r))
 
 
 def _transformer_norm(name, config, dtype):

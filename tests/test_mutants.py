@@ -121,6 +121,13 @@ SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    (
+        "dlcourse.numpy.functional",
+        "embedding",
+        "np.argsort(flat, kind='stable') -> np.argsort(flat)",
+    ): "the terms of a sum in another order",
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 2)"): ANY_NEGATIVE,

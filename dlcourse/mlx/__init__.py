@@ -18,14 +18,19 @@ from dlcourse.mlx.layers import (
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
 from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.mlx.recurrent import GRU, LSTM, Elman
 from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.mlx.rnn import RNN
 from dlcourse.mlx.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "BERT",
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -34,6 +39,7 @@ __all__ = [
     "Block",
     "Conv2d",
     "DecoderCache",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",

@@ -18,14 +18,19 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.numpy.recurrent import GRU, LSTM, Elman
 from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.numpy.rnn import RNN
 from dlcourse.numpy.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "BERT",
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -34,6 +39,7 @@ __all__ = [
     "Block",
     "Conv2d",
     "DecoderCache",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",

@@ -18,14 +18,19 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.torch.recurrent import GRU, LSTM, Elman
 from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.torch.rnn import RNN
 from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
     "BERT",
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -34,6 +39,7 @@ __all__ = [
     "Block",
     "Conv2d",
     "DecoderCache",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",

@@ -551,6 +551,8 @@ def exact_values(f):
         for gradient, logits, weight in zip(backward(2.0), (words, follows), weights, strict=True):
             assert gradient.shape == logits.shape and gradient.any() == (weight > 0)
         assert_close("the gradient of the pair", backward(2.0)[1], [[weights[1], -weights[1]]], 1e-15)
+    value, backward = f.pretraining_loss(words, follows, targets)
+    assert_close("pretraining_loss weighs both means by 1", [value, backward()[1][0, 0]], [math.log(8), 0.5], 1e-15)
     assert f.pretraining_loss(words, follows, np.array([[1, -100, -100]]), (0.0, 1.0))[0] == f.cross_entropy(follows, np.array([1]))[0]
     kept = f.dropout(np.ones(100_000, np.float32), 0.2, np.random.default_rng(0))[0]
     assert set(np.unique(kept).tolist()) == {0.0, 1.25} and abs((kept > 0).mean() - 0.8) < 0.005  # four standard deviations

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import cases, convolution_cases, models, recurrent_cases
+from tests.numpy import bert_cases, cases, convolution_cases, models, recurrent_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -92,10 +92,16 @@ def check_rnn(rnn, _=None):
     recurrent_cases.check_network(rnn, models.raises)
 
 
+def check_bert(bert, _=None):
+    bert_cases.check_bert(bert)
+    bert_cases.check_bert_dropout(bert)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
     recurrent_cases.check_initial(initial)
+    bert_cases.check_initial(initial)
 
 
 def check_count(count, _=None):
@@ -114,6 +120,7 @@ MODULES = {
     "dlcourse.numpy.resnet": check_resnet,
     "dlcourse.numpy.recurrent": check_recurrent,
     "dlcourse.numpy.rnn": check_rnn,
+    "dlcourse.numpy.bert": check_bert,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }

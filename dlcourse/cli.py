@@ -87,7 +87,7 @@ def _parser():
 
 
 def _train(options):
-    from dlcourse import data, recipes
+    from dlcourse import recipes
 
     recipe = recipes.get(options.recipe)
     # before the data is downloaded
@@ -104,7 +104,7 @@ def _train(options):
         raise ValueError("--record writes the recipe as it stands: leave out --epochs")
     if options.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=options.epochs)
-    dataset = data.load(recipe.data)
+    dataset = recipes.load(recipe)
     print(f"{recipe.name}: {recipe.title}, {options.backend}, seeds {', '.join(map(str, seeds))}")
     runs = []
     for seed in seeds:
@@ -128,7 +128,7 @@ def _train(options):
         )
         runs.append(one)
         print(
-            f"seed {seed}: test accuracy {one.metrics['test_accuracy']:.4f}, test loss {one.metrics['test_loss']:.4f}, {one.seconds:.1f} s"
+            f"seed {seed}: test accuracy {one.metrics['test_accuracy']:.4f}, test loss {one.metrics['test_loss']:.4f}{_measured(one)}, {one.seconds:.1f} s"
         )
     results = recipes.results(recipe, options.backend, seeds, runs, dataset)
     accuracy = results["metrics"]["test_accuracy"]
@@ -143,6 +143,16 @@ def _train(options):
         path = Path("results") / f"{recipe.name}-{options.backend}.json"
         recipes.write(path, results)
         print(f"written: {path}")
+
+
+def _measured(one):
+    """What a recipe measures besides: ", exact match 0.9970"."""
+    known = [f"{part}_{what}" for part in ("validation", "test") for what in ("loss", "accuracy")]
+    return "".join(
+        f", {name.removeprefix('test_').replace('_', ' ')} {value:.4f}"
+        for name, value in one.metrics.items()
+        if name not in known
+    )
 
 
 def _report(epoch, row):

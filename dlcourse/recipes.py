@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import dlcourse
-from dlcourse import data, schedule, state, train
+from dlcourse import data, schedule, state, tasks, train
 from dlcourse.boundary import check_whole
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig, TransformerConfig
 from dlcourse.data import augment
 from dlcourse.errors import suggestion
 from dlcourse.initial import initial_state, whitened
@@ -38,7 +38,7 @@ class Recipe:
     name: str
     title: str
     data: str  # a name for dlcourse.data.load
-    config: MLPConfig | CNNConfig | ResNetConfig
+    config: MLPConfig | CNNConfig | ResNetConfig | TransformerConfig
     epochs: int
     batch_size: int
     schedule: Any  # (step, total steps) -> learning rate
@@ -50,6 +50,8 @@ class Recipe:
     augment: tuple = ()  # changes of dlcourse.data.augment to each training batch
     whiten: bool = False  # the first filters whiten the patches of training images
     steps: int | None = None  # batches of an epoch, a random part of the windows of a long text
+    prepare: Any = None  # what data.load gives -> Dataset of tokens, where that is language
+    measure: Any = None  # (learner, dataset) -> {name: value}, measured on the test set besides loss and accuracy
 
 
 @dataclass
@@ -191,6 +193,54 @@ _ALL = (
         augment=(augment.crop(2), augment.flip(), augment.smooth(0.1)),
         whiten=True,
     ),
+    Recipe(
+        "transformer-dates",
+        "an encoder-decoder of 2 + 2 blocks, 64 wide, that writes dates in the ISO way",
+        data="dates",
+        prepare=tasks.characters,
+        config=TransformerConfig(61, source=28, target=11, hidden=128),
+        epochs=12,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.1),
+        clip=1.0,
+        measure=tasks.exact_match,
+    ),
+    Recipe(
+        "transformer-arithmetic",
+        "the same that adds numbers of up to three digits",
+        data="arithmetic",
+        prepare=tasks.characters,
+        config=TransformerConfig(14, source=7, target=5, hidden=128),
+        epochs=20,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.1),
+        clip=1.0,
+        measure=tasks.exact_match,
+    ),
+    Recipe(
+        "transformer-text-to-text",
+        "the same for dates and sums at once, told apart by a word in front",
+        data="dates",
+        prepare=tasks.dates_and_sums,
+        config=TransformerConfig(63, source=34, target=11, hidden=128),
+        epochs=16,
+        batch_size=64,
+        schedule=schedule.cosine(2e-3, warmup=0.1),
+        clip=1.0,
+        measure=tasks.exact_match_by_task,
+    ),
+    Recipe(
+        "transformer-tatoeba",
+        "an encoder-decoder of 3 + 3 blocks, 128 wide, from Chinese to English",
+        data="tatoeba",
+        prepare=tasks.subwords(4000, source=24, target=20),
+        config=TransformerConfig(4000, source=24, target=20, layers=3, width=128, dropout=0.1),
+        epochs=10,
+        batch_size=64,
+        schedule=schedule.cosine(1.5e-3, warmup=0.1),
+        clip=1.0,
+        measure=tasks.bleu,
+    ),
 )
 RECIPES = {recipe.name: recipe for recipe in _ALL}
 
@@ -202,6 +252,12 @@ def get(name):
             f"unknown recipe {name!r}{suggestion(name, RECIPES)}: choose one of {', '.join(RECIPES)}"
         )
     return RECIPES[name]
+
+
+def load(recipe):
+    """The data set of a recipe, language as tokens -> Dataset."""
+    loaded = data.load(recipe.data)
+    return loaded if recipe.prepare is None else recipe.prepare(loaded)
 
 
 def build(recipe, backend="numpy", device="auto", seed=0, workers=1, images=None):
@@ -252,7 +308,7 @@ def run(
 
     With `folder`, the checkpoint and the final weights (`model.safetensors`) are written there; see `train.fit` for the rest."""
     recipe = get(recipe) if isinstance(recipe, str) else recipe
-    dataset = dataset or data.load(recipe.data)
+    dataset = dataset or load(recipe)
     learner = build(recipe, backend, device, seed, workers, dataset.train.x)
     history = train.fit(
         learner,
@@ -275,6 +331,8 @@ def run(
         metrics[f"{name}_loss"], metrics[f"{name}_accuracy"] = train.evaluate(
             learner, getattr(dataset, name)
         )
+    if recipe.measure is not None:
+        metrics |= recipe.measure(learner, dataset)
     if folder is not None:
         about = json.dumps(
             {
@@ -303,6 +361,7 @@ def results(recipe, backend, seeds, runs, dataset):
         "config": asdict(recipe.config),
         "settings": settings
         | ({} if recipe.steps is None else {"steps": recipe.steps})
+        | ({} if recipe.prepare is None else {"prepare": _name(recipe.prepare)})
         | {
             "schedule": repr(recipe.schedule),
             "augment": [repr(change) for change in recipe.augment],
@@ -322,6 +381,11 @@ def results(recipe, backend, seeds, runs, dataset):
         "versions": train.versions(backend),
         "machine": machine() | _workers(runs[0].learner),
     }
+
+
+def _name(function):
+    """The name of a function, or how an object with settings is made."""
+    return getattr(function, "__name__", repr(function))
 
 
 def _workers(learner):

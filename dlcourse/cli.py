@@ -127,15 +127,17 @@ def _train(options):
             workers=options.workers,
         )
         runs.append(one)
-        print(
-            f"seed {seed}: test accuracy {one.metrics['test_accuracy']:.4f}, test loss {one.metrics['test_loss']:.4f}{_measured(one)}, {one.seconds:.1f} s"
-        )
+        names = recipes.shown(recipe, one.metrics)
+        found = ", ".join(f"{_spoken(name)} {one.metrics[name]:.4f}" for name in names)
+        print(f"seed {seed}: {found}, {one.seconds:.1f} s")
     results = recipes.results(recipe, options.backend, seeds, runs, dataset)
-    accuracy = results["metrics"]["test_accuracy"]
     if len(seeds) > 1:
-        print(
-            f"mean test accuracy {accuracy['mean']:.4f} ({accuracy['min']:.4f} to {accuracy['max']:.4f}), {results['seconds']['mean']:.1f} s a seed"
-        )
+        means = [
+            f"mean {_spoken(name)} {each['mean']:.4f} ({each['min']:.4f} to {each['max']:.4f})"
+            for name in names
+            for each in [results["metrics"][name]]
+        ]
+        print(f"{', '.join(means)}, {results['seconds']['mean']:.1f} s a seed")
     if options.out:
         recipes.write(Path(options.out) / recipes.RESULTS, results)
         print(f"written: {Path(options.out) / recipes.RESULTS}")
@@ -145,14 +147,9 @@ def _train(options):
         print(f"written: {path}")
 
 
-def _measured(one):
-    """What a recipe measures besides: ", exact match 0.9970"."""
-    known = [f"{part}_{what}" for part in ("validation", "test") for what in ("loss", "accuracy")]
-    return "".join(
-        f", {name.removeprefix('test_').replace('_', ' ')} {value:.4f}"
-        for name, value in one.metrics.items()
-        if name not in known
-    )
+def _spoken(name):
+    """test_exact_match -> test exact match"""
+    return name.replace("_", " ")
 
 
 def _report(epoch, row):

@@ -1,20 +1,33 @@
 """What every backend refuses at its door, in the same words."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
 from dlcourse.geometry import output_size
 
-LOSSES = ("cross_entropy", "binary_cross_entropy", "mse")
+LOSSES = ("cross_entropy", "binary_cross_entropy", "mse", "pretraining")
+IGNORED = -100  # the target of a position that counts in no mean
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """What a model of text takes: sequences of at most `context` tokens 0 ... vocab-1, of any length where `context` is None."""
+
+    vocab: int
+    context: int | None = None
 
 
 def check_inputs(x, inputs):
     """Raise ValueError unless x holds at least one example of what a model takes: (B, ...) of `inputs` numbers each,
-    or images (B, H, W, C) of floats where `inputs` is (H, W, C).
+    images (B, H, W, C) of floats where `inputs` is (H, W, C), or whole numbers (B, T) where it is `Tokens`.
 
     Images with their channels first are known by their shape. Where it is the same both ways, as (3, 3, 3) is, they are taken for channels
     last. Their numbers may be of any size; whole numbers are refused, as most are the 0 to 255 of a file."""
+    if isinstance(inputs, Tokens):
+        _check_tokens(x, inputs)
+        return
     if isinstance(inputs, tuple):
         _check_image_batch(x, inputs)
     elif np.ndim(x) < 2:
@@ -61,11 +74,49 @@ def _check_image_batch(x, inputs):
         )
 
 
-def check_targets(x, targets, outputs, loss):
-    """Raise ValueError unless `targets` fit the loss and `outputs`, the width of the model's last layer."""
+def _check_tokens(x, inputs):
+    shape, vocab, context = np.shape(x), inputs.vocab, inputs.context
+    if len(shape) != 2:
+        cure = ": a single sequence needs x[None]" if len(shape) == 1 else ""
+        raise ValueError(f"x has shape {shape} but tokens are (B, T){cure}")
+    if 0 in shape:
+        raise ValueError(
+            f"the batch is empty (x has shape {shape}): pass at least one example of at least one token"
+        )
+    if x.dtype.kind not in "iu":
+        raise ValueError(
+            f"x holds {x.dtype}, but tokens are whole numbers: pass what the tokeniser's encode returns, or x.astype(int)"
+        )
+    if context is not None and shape[1] > context:
+        raise ValueError(
+            f"x holds sequences of {shape[1]} tokens but the context is {context}: pass x[:, -{context}:], or build the model with context={shape[1]}"
+        )
+    low, high = int(x.min()), int(x.max())
+    if low < 0:
+        raise ValueError(f"token {low} is negative: tokens are 0 ... {vocab - 1}")
+    if high >= vocab:
+        raise ValueError(
+            f"token {high} but vocab is {vocab}: build the model with vocab={high + 1}, or encode with this model's tokeniser"
+        )
+
+
+def check_batch(x, targets, config, loss):
+    """Raise ValueError unless x and targets fit each other, the loss, and the model of `config`."""
+    check_inputs(x, config.inputs)
+    check_targets(x, targets, config.outputs, loss, isinstance(config.inputs, Tokens))
+
+
+def check_targets(x, targets, outputs, loss, positions=False):
+    """Raise ValueError unless `targets` fit the loss and `outputs`, the width of the model's last layer.
+
+    With `positions`, as in text, a class number may belong to a position (B, T), and -100 marks those that do not count."""
     if len(targets) != len(x):
         raise ValueError(f"{len(x)} examples but {len(targets)} targets: each example needs one")
-    if loss == "cross_entropy" and targets.ndim == 2 and targets.dtype.kind == "f":
+    if loss == "pretraining":
+        _check_pretraining(x, targets, outputs)
+    elif loss == "cross_entropy" and positions and targets.dtype.kind != "f":
+        _check_classes("targets", targets, outputs)
+    elif loss == "cross_entropy" and targets.ndim == 2 and targets.dtype.kind == "f":
         check_soft_targets(targets, (len(x), outputs))
     elif loss == "cross_entropy":
         if targets.ndim != 1 or targets.dtype.kind not in "iu":
@@ -86,6 +137,62 @@ def check_targets(x, targets, outputs, loss):
             raise ValueError(
                 f"targets run from {targets.min()} to {targets.max()}: binary_cross_entropy takes probabilities, in most cases 0 and 1"
             )
+
+
+def _check_classes(name, targets, outputs):
+    """Class numbers (B,) or (B, T), some of which count."""
+    if targets.ndim not in (1, 2) or targets.dtype.kind not in "iu":
+        raise ValueError(
+            f"{name} are {targets.dtype} of shape {targets.shape}: pass whole class numbers, one for each sequence (B,) or position (B, T)"
+        )
+    low, high, count = _range(targets)
+    if count == 0:
+        raise ValueError(f"no target to average over: all {name} are {IGNORED}")
+    if low < 0 or high >= outputs:
+        raise ValueError(
+            f"{name} run from {low} to {high} but the model has {outputs} classes: they must lie in 0 ... {outputs - 1}, or be {IGNORED} where a position does not count"
+        )
+
+
+def _check_pretraining(x, targets, outputs):
+    if targets.shape != (len(x), 1 + x.shape[1]):
+        raise ValueError(
+            f"targets of shape {targets.shape} do not fit pretraining on x of shape {x.shape}: pass (B, 1 + T), "
+            "the next-sentence label before the hidden tokens"
+        )
+    _check_classes("next-sentence labels", targets[:, 0], 2)
+    _check_classes("hidden tokens", targets[:, 1:], outputs)
+
+
+def check_positions(targets, logits):
+    """Raise ValueError unless there is one class number, within the classes, for each row of `logits` (..., V)."""
+    given, shape = tuple(targets.shape), tuple(logits.shape)
+    if given != shape[:-1]:
+        raise ValueError(
+            f"targets of shape {given} do not fit logits of shape {shape}: pass one class number for each row, shape {shape[:-1]}"
+        )
+    if int(targets.max()) >= shape[-1]:
+        raise ValueError(
+            f"target {int(targets.max())} but the logits have {shape[-1]} classes: they must lie in 0 ... {shape[-1] - 1}"
+        )
+
+
+def counted(targets, loss):
+    """How many of the targets the mean of a loss is over: the examples, or the class numbers that are not -100."""
+    if loss == "pretraining":
+        return np.count_nonzero(targets[:, 1:] != IGNORED)  # the hidden tokens
+    if loss == "cross_entropy" and targets.dtype.kind != "f":
+        return np.count_nonzero(targets != IGNORED)
+    return len(targets)
+
+
+def _range(targets):
+    """(smallest, largest, number) of the targets that count, without a copy where all do: windows of a long text overlap in memory."""
+    low, high = targets.min(), targets.max()
+    if low >= 0:
+        return low, high, targets.size
+    known = targets[targets != IGNORED]
+    return (known.min(), high, len(known)) if len(known) else (None, None, 0)
 
 
 def check_soft_targets(q, shape):
@@ -189,4 +296,59 @@ def check_trainable(names):
     if not names:
         raise ValueError(
             "everything is frozen, so there is nothing to train: call unfreeze(), or freeze fewer layers"
+        )
+
+
+def check_heads(width, heads):
+    """Raise ValueError unless `heads` divides `width`."""
+    check_whole(width=width, heads=heads)
+    if width % heads:
+        divisors = [n for n in range(1, width + 1) if width % n == 0]
+        near = min(divisors, key=lambda n: abs(n - heads))
+        raise ValueError(
+            f"width={width} is not divisible by heads={heads}, but each head takes an equal share: choose heads={near}, or width={heads * max(1, round(width / heads))}"
+        )
+
+
+def check_rope(size):
+    """Raise ValueError unless the channels of a head come in pairs."""
+    if size % 2:
+        raise ValueError(
+            f"a head has {size} channels, but rotary positions turn pairs of them: choose width and heads so that width / heads is even"
+        )
+
+
+def check_attention(q, k, v):
+    """Raise ValueError unless q (B, H, T, D) and k, v (B, H, S, D) fit together."""
+    fits = len(q.shape) == len(k.shape) == 4 and k.shape == v.shape
+    if not fits or (*q.shape[:2], q.shape[3]) != (*k.shape[:2], k.shape[3]):
+        raise ValueError(
+            f"q {tuple(q.shape)}, k {tuple(k.shape)} and v {tuple(v.shape)} do not fit together: pass q (B, H, T, D) and k, v (B, H, S, D)"
+        )
+
+
+def check_mask(is_bool, dtype):
+    """Raise ValueError for a mask of numbers: some libraries mean by 1 what others mean by 0, and some add the mask."""
+    if not is_bool:
+        raise ValueError(
+            f"the mask holds {dtype}, but it is True where a query may look: pass a comparison such as tokens != 0, or what is to be added to the scores as bias"
+        )
+
+
+def check_visible(seen):
+    """Raise ValueError unless every query, a row of `seen` (..., T, S), may look at one key at least."""
+    rows = seen.any(axis=-1)
+    if not rows.all():
+        *where, query = np.argwhere(~rows)[0] if rows.ndim else (0,)
+        place = f" of sequence {where[0]}" if where else ""
+        raise ValueError(
+            f"query {query}{place} may look at no key, so that its softmax is 0 / 0: let the mask show it at least one, such as its own position"
+        )
+
+
+def check_room(kept, new, context):
+    """Raise ValueError unless `new` tokens fit behind the `kept` ones in a cache for `context`."""
+    if kept + new > context:
+        raise ValueError(
+            f"the cache holds {kept} of {context} tokens, too many for {new} more: begin a new one with the last tokens, or build the model with a longer context"
         )

@@ -4,11 +4,13 @@ import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 
+from dlcourse.boundary import Tokens, check_heads, check_rope
 from dlcourse.geometry import output_size
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
 NORMS = ("none", "batch", "layer", "rms")
 POOLS = ("max", "avg")
+POSITIONS = ("learned", "sinusoidal", "rotary", "alibi", "none")
 
 
 @dataclass(frozen=True)
@@ -174,6 +176,58 @@ class ResNetConfig:
         return plan
 
 
+@dataclass(frozen=True)
+class GPTConfig:
+    """A Transformer decoder that predicts the next token  (eq-gpt; Radford et al. 2019).
+
+    The default has the sizes of nanoGPT for a processor without a graphics card; `vocab` is that of the tokeniser. Raises ValueError for sizes
+    that are not whole numbers of at least 1, a width that `heads` does not divide, and an unknown choice."""
+
+    vocab: int  # tokens that the tokeniser knows
+    context: int = 64  # the longest sequence that it reads
+    layers: int = 4  # blocks
+    heads: int = 4  # of attention in each block
+    width: int = 128  # channels C of a token on its way
+    hidden: int | None = None  # units of each block's perceptron; None means 4 width
+    dropout: float = 0.0  # probability with which training drops an embedding, an attention weight, an output of a layer
+    bias: bool = False  # of the linear layers and the layer norms
+    positions: str = "learned"  # learned, sinusoidal, rotary, alibi or none
+    norm: str = "layer"  # layer or rms
+    activation: str = "gelu"  # of the perceptrons: gelu, silu or relu
+    tied: bool = True  # the head's weights are those of the embedding
+
+    def __post_init__(self):
+        if self.hidden is None and isinstance(self.width, Integral):
+            object.__setattr__(self, "hidden", 4 * self.width)
+        names = ("vocab", "context", "layers", "heads", "width", "hidden")
+        sizes = {name: getattr(self, name) for name in names}
+        _check_one(**sizes)
+        _check_whole("the sizes of a GPT", **sizes)
+        check_heads(self.width, self.heads)
+        _check_dropout(self.dropout)
+        _check_choice("positions", self.positions, POSITIONS)
+        _check_choice("norm", self.norm, ("layer", "rms"))
+        _check_choice("activation", self.activation, ("gelu", "silu", "relu"))
+        _check_flags(bias=self.bias, tied=self.tied)
+        if self.positions == "rotary":
+            check_rope(self.width // self.heads)
+        if self.positions == "sinusoidal" and self.width % 2:
+            raise ValueError(
+                f"width={self.width} is odd, but sines and cosines come in pairs: take width={self.width + 1}"
+            )
+        _set(self, **sizes)
+
+    @property
+    def inputs(self):
+        """What the model takes: tokens (B, T)."""
+        return Tokens(self.vocab, self.context)
+
+    @property
+    def outputs(self):
+        """Its classes: the tokens."""
+        return self.vocab
+
+
 # ---------------------------------------------------------------- what is refused
 
 
@@ -225,6 +279,12 @@ def _check_one(**sizes):
 def _check_choice(name, value, choices):
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+
+
+def _check_flags(**flags):
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise ValueError(f"{name}={value!r}: it is True or False")
 
 
 def _check_dropout(dropout):

@@ -6,10 +6,11 @@ from itertools import pairwise
 
 import numpy as np
 
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig
 
 # One over the mean square of the activation of a standard normal number
 GAINS = {"relu": 2.0, "gelu": 1.0 / (1.0 / 3.0 + 0.5 / (math.pi * math.sqrt(3.0)))}
+WEIGHT_DEVIATION = 0.02  # of a Transformer's weights
 NORM_STATES = {
     "none": {},
     "layer": {"weight": 1.0, "bias": 0.0},
@@ -73,6 +74,37 @@ def _(config: ResNetConfig, seed, dtype=np.float32):
     return state
 
 
+@initial_state.register
+def _(config: GPTConfig, seed, dtype=np.float32):
+    """All weights with deviation 0.02; in front of the residual stream, to which 2 L layers add, 0.02 / sqrt(2 L) (Radford et al. 2019)."""
+    rng, width = np.random.default_rng(seed), config.width
+    residual = WEIGHT_DEVIATION / math.sqrt(2 * config.layers)
+
+    def weights(name, *shape, deviation=WEIGHT_DEVIATION):
+        return {f"{name}.weight": _normal(rng, shape, deviation**2, dtype)}
+
+    state = weights("tok", config.vocab, width)
+    if config.positions == "learned":
+        state |= weights("pos", config.context, width)
+    for i in range(config.layers):
+        state |= _transformer_norm(f"blocks.{i}.ln_1", config, dtype)
+        for name, outputs, inputs, deviation in [
+            ("attn.q_proj", width, width, WEIGHT_DEVIATION),
+            ("attn.k_proj", width, width, WEIGHT_DEVIATION),
+            ("attn.v_proj", width, width, WEIGHT_DEVIATION),
+            ("attn.out_proj", width, width, residual),
+            ("mlp.up", config.hidden, width, WEIGHT_DEVIATION),
+            ("mlp.down", width, config.hidden, residual),
+        ]:
+            if name == "mlp.up":
+                state |= _transformer_norm(f"blocks.{i}.ln_2", config, dtype)
+            state |= weights(f"blocks.{i}.{name}", outputs, inputs, deviation=deviation)
+            if config.bias:
+                state[f"blocks.{i}.{name}.bias"] = np.zeros(outputs, dtype)
+    state |= _transformer_norm("ln_f", config, dtype)
+    return state if config.tied else state | weights("head", config.vocab, width)
+
+
 def _linear_layers(config, rng, dtype, hidden_bias=True):
     state = {}
     for i, (inputs, outputs) in enumerate(pairwise(config.sizes)):
@@ -92,6 +124,11 @@ def _kernels(rng, outputs, size, inputs, gain, dtype):
 
 def _normal(rng, shape, variance, dtype):
     return rng.normal(0.0, math.sqrt(variance), size=shape).astype(dtype)
+
+
+def _transformer_norm(name, config, dtype):
+    state = _norm(name, config.norm, config.width, dtype)
+    return state if config.bias else {f"{name}.weight": state[f"{name}.weight"]}
 
 
 def _norm(name, kind, features, dtype):

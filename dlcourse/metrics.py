@@ -1,24 +1,37 @@
 """How good predictions are."""
 
+
 import numpy as np
+
+from dlcourse.boundary import IGNORED
 
 
 def predictions(logits):
-    """The predicted class of each example.  logits (N, V) -> the largest; logits (N, 1) or (N,) -> 1 where positive: int64 (N,)
+    """The predicted class of each example.  logits (..., V) -> the largest: int64 (...); logits (N, 1) or (N,) -> 1 where positive: int64 (N,)
 
     A logit above 0 is a probability above 1/2, since sigmoid is increasing and sigmoid(0) = 1/2."""
     logits = np.asarray(logits)
-    if logits.ndim == 1 or logits.shape[1] == 1:
+    if logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1):
         return (logits.reshape(-1) > 0).astype(np.int64)
-    return logits.argmax(axis=1)
+    return logits.argmax(axis=-1)
 
 
 def accuracy(logits, labels):
-    """The share of examples whose predicted class is the label.  logits (N, V), or (N, 1) for two classes; labels (N,) -> float
+    """The share of examples, or positions, whose predicted class is the label.
 
-    Raises ValueError when there are no examples or the lengths differ."""
+    logits (N, V), or (N, 1) for two classes, and labels (N,), or logits (N, T, V) and labels (N, T) -> float. Labels of -100 do not count.
+    Raises ValueError when there are no examples, nothing counts, or the lengths differ."""
     labels = _check("logits", logits, labels)
-    return float(np.mean(predictions(logits) == labels.reshape(len(labels))))
+    count = np.count_nonzero(labels != IGNORED)
+    if count == 0:
+        raise ValueError(f"there is no position to measure on: all labels are {IGNORED}")
+    return right(logits, labels) / count
+
+
+def right(logits, labels):
+    """How many of the labels that count are predicted; see `accuracy`."""
+    predicted = predictions(logits)
+    return np.count_nonzero(predicted == np.reshape(labels, predicted.shape))
 
 
 def confusion(predicted, labels, classes):

@@ -47,6 +47,7 @@ class Recipe:
     clip: float | None = None  # largest gradient norm
     patience: int | None = None  # epochs without a smaller validation loss
     augment: tuple = ()  # changes of dlcourse.data.augment to each training batch
+    steps: int | None = None  # batches of an epoch, a random part of the windows of a long text
 
 
 @dataclass
@@ -248,6 +249,7 @@ def run(
         seed=seed,
         patience=recipe.patience,
         augment=recipe.augment,
+        steps=recipe.steps,
         folder=folder,
         resume=resume,
         progress=progress,
@@ -286,6 +288,7 @@ def results(recipe, backend, seeds, runs, dataset):
         "device": runs[0].learner.device,
         "config": asdict(recipe.config),
         "settings": settings
+        | ({} if recipe.steps is None else {"steps": recipe.steps})
         | {
             "schedule": repr(recipe.schedule),
             "augment": [repr(change) for change in recipe.augment],

@@ -15,7 +15,7 @@ import numpy as np
 
 import dlcourse
 from dlcourse import metrics, state
-from dlcourse.boundary import check_inputs, check_targets
+from dlcourse.boundary import Tokens, check_batch, counted
 from dlcourse.data.augment import describe
 from dlcourse.data.batches import Batches
 from dlcourse.errors import need
@@ -76,6 +76,7 @@ def fit(
     report=None,
     settings=None,
     augment=(),
+    steps=None,
 ):
     """Train `learner` on `data`, a Dataset or a pair (x, y) -> History.
 
@@ -83,6 +84,7 @@ def fit(
     validation: a pair (x, y), measured after each epoch; a Dataset brings its own. With `patience`, training stops after so many epochs
     without a smaller validation loss, and the best weights are restored.
     augment: changes of `dlcourse.data.augment`, made to each training batch with that generator; never to the validation set.
+    steps: at most so many batches an epoch, drawn at random: a long text has as many windows as tokens.
     folder: after each epoch a checkpoint is written there; `resume=True` goes on from it, on the same machine bit for bit, or starts when there
     is none. `settings` (what JSON can hold) is recorded in it, and must agree when training is resumed.
     progress: "auto" shows a bar on a terminal only. report: called with (epoch, {"loss": ...}) after each epoch.
@@ -102,7 +104,7 @@ def fit(
     if resume and folder is None:
         raise ValueError("resume=True needs the folder that holds the checkpoint: pass folder=...")
     schedule = constant(schedule) if isinstance(schedule, int | float) else schedule
-    batches = Batches(*train, batch_size, np.random.default_rng(seed), augment=augment)
+    batches = Batches(*train, batch_size, np.random.default_rng(seed), augment=augment, steps=steps)
     run = _describe(learner, batches, seed, schedule, epochs, settings)
     history, best = History(), None
     path = None if folder is None else Path(folder) / CHECKPOINT
@@ -145,39 +147,55 @@ def fit(
     return history
 
 
-def evaluate(learner, data, batch_size=1000):
-    """Mean loss and accuracy over a pair (x, y), without dropout -> (loss, accuracy); the accuracy is NaN for the loss "mse" and for soft targets."""
+def evaluate(learner, data, batch_size=None):
+    """Mean loss and accuracy over a pair (x, y), without dropout -> (loss, accuracy), over the positions that count where targets have positions.
+
+    The accuracy is NaN for the loss "mse" and for soft targets. For "pretraining" both are means over the hidden tokens.
+    `batch_size` None means 1000 examples, or 4096 tokens: only the logits of one batch are held."""
     x, y = data
     if len(x) == 0:
         raise ValueError("there are no examples to measure on: pass at least one")
-    losses, outputs = [], []
+    if batch_size is None:
+        is_text = isinstance(learner.model.config.inputs, Tokens)
+        batch_size = max(1, 4096 // x.shape[1]) if is_text else 1000
+    losses, counts, right = [], [], 0
+    is_soft = learner.loss == "cross_entropy" and y.dtype.kind == "f"
     for start in range(0, len(x), batch_size):
         part = slice(start, start + batch_size)
-        loss, logits = learner.evaluate((x[part], y[part]))
-        losses.append(loss * len(logits))
-        outputs.append(logits)
-    is_soft = learner.loss == "cross_entropy" and y.ndim > 1
-    has_accuracy = learner.loss != "mse" and not is_soft
-    accuracy = metrics.accuracy(np.concatenate(outputs), y) if has_accuracy else math.nan
-    return float(np.sum(losses) / len(x)), accuracy
+        targets, count = y[part], counted(y[part], learner.loss)
+        if count == 0:  # a batch of which no position counts
+            continue
+        loss, logits = learner.evaluate((x[part], targets))
+        if learner.loss == "pretraining":
+            logits, targets = logits[0], targets[:, 1:]
+        if learner.loss != "mse" and not is_soft:
+            right += metrics.right(logits, targets)
+        losses.append(loss * count)
+        counts.append(count)
+    if not counts:
+        raise ValueError("no target to average over: all are -100")
+    total = sum(counts)
+    accuracy = math.nan if learner.loss == "mse" or is_soft else right / total
+    return float(np.sum(losses) / total), accuracy
 
 
 def _epoch(learner, batches, validation, schedule, epoch, epochs, bar):
     """Train over all batches once -> the row for the history."""
-    start, total, steps = time.perf_counter(), 0.0, len(batches)
+    start, total, seen, steps = time.perf_counter(), 0.0, 0, len(batches)
     for i, batch in enumerate(batches):
         step = epoch * steps + i
         lr = schedule(step, epochs * steps)
         loss = learner.step(batch, lr)
         if not math.isfinite(loss):
             raise RuntimeError(_not_finite(f"the loss is {loss}", step + 1, epoch, lr))
-        total += loss * len(batch[0])
+        count = counted(batch[1], learner.loss)
+        total, seen = total + loss * count, seen + count
         if bar is not None:
             bar.update()
     # the last step may have broken them
     if not all(np.isfinite(array).all() for array in learner.model.state().values()):
         raise RuntimeError(_not_finite("a weight is not finite", step + 1, epoch, lr))
-    row = {"loss": total / len(batches.x), "lr": lr}
+    row = {"loss": total / seen, "lr": lr}
     if validation is not None:
         row["validation_loss"], row["accuracy"] = evaluate(learner, validation)
         if not math.isfinite(row["validation_loss"]):
@@ -213,12 +231,12 @@ def _splits(data, validation):
 
 
 def _check_split(name, x, y, learner):
-    outputs = learner.model.config.outputs
     if len(x) == 0:
         raise ValueError(f"the {name} set is empty: check how it was loaded or filtered")
-    check_inputs(x, learner.model.config.inputs)
-    check_targets(x, y, outputs, learner.loss)
+    check_batch(x, y, learner.model.config, learner.loss)
     for what, array in (("inputs", x), ("targets", y)):
+        if array.dtype.kind in "iub":  # whole numbers hold neither
+            continue
         bad = len(array) - np.count_nonzero(np.isfinite(array).reshape(len(array), -1).all(axis=1))
         if bad:
             raise ValueError(
@@ -247,12 +265,14 @@ def _describe(learner, batches, seed, schedule, epochs, settings):
         "examples": len(batches.x),
     }
     # other data of the same size is another run
-    run |= {"checksum of the targets": zlib.crc32(np.ascontiguousarray(batches.y))}
+    run |= {"checksum of the targets": _checksum(batches.y)}
     run |= {
         "schedule": repr(schedule)
         if hasattr(schedule, "__dataclass_fields__")
         else getattr(schedule, "__name__", type(schedule).__name__)
     }
+    if batches.steps is not None:
+        run["steps"] = batches.steps
     if batches.augment:  # a run without any agrees with the checkpoints of earlier versions
         run["augment"] = ", ".join(describe(change) for change in batches.augment)
     if not isinstance(schedule, constant):
@@ -261,6 +281,14 @@ def _describe(learner, batches, seed, schedule, epochs, settings):
         )
     # as it will be read back: lists for tuples
     return json.loads(json.dumps(run | (settings or {})))
+
+
+def _checksum(array, rows=10_000):
+    """CRC-32 of the array's bytes, by parts: the windows of a long text would not fit into memory."""
+    checksum = 0
+    for start in range(0, len(array), rows):
+        checksum = zlib.crc32(np.ascontiguousarray(array[start : start + rows]), checksum)
+    return checksum
 
 
 def versions(backend):

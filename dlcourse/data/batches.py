@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dlcourse.boundary import check_whole
 from dlcourse.data.augment import check_augment
 
 
@@ -9,11 +10,14 @@ class Batches:
     """Iterates over (x, y) in mini-batches; each `for` is one epoch, in a new order drawn from `rng`.
 
     x (N, ...), y (N, ...) -> batches (B, ...), (B, ...); the last one is smaller when B does not divide N, or left out with `drop_last`.
+    With `steps` an epoch has at most that many batches: of a long text, which has as many windows as tokens, a random part.
     `augment`, a tuple of `dlcourse.data.augment`'s changes, is applied in order to each batch, with the same generator.
     `state()` and `load_state()` save and restore the generator: the epochs that follow are then the same.
     Raises ValueError for no examples, lengths that differ, a batch size that fits no batch, an `rng` that is no generator, or an `augment` of anything else."""
 
-    def __init__(self, x, y, batch_size, rng, shuffle=True, drop_last=False, augment=()):
+    def __init__(
+        self, x, y, batch_size, rng, shuffle=True, drop_last=False, augment=(), steps=None
+    ):
         if len(x) == 0:
             raise ValueError(
                 "there are no examples to make batches of: check how the data set was loaded or filtered"
@@ -43,10 +47,14 @@ class Batches:
             drop_last,
         )
         self.augment = check_augment(augment)
+        if steps is not None:
+            check_whole(steps=steps)
+        self.steps = steps
 
     def __len__(self):
         whole, rest = divmod(len(self.x), self.batch_size)
-        return whole + (rest > 0 and not self.drop_last)
+        count = whole + (rest > 0 and not self.drop_last)
+        return count if self.steps is None else min(count, self.steps)
 
     def __iter__(self):
         order = self.rng.permutation(len(self.x)) if self.shuffle else np.arange(len(self.x))

@@ -64,13 +64,20 @@ class AvgPool2d(nn.AvgPool2d):
         return super().__call__(x)
 
 
+class Embedding(nn.Embedding):
+    """y = the rows of E that the tokens name  (eq-embedding).  tokens (B, T) -> y (B, T, C); weight E (V, C)"""
+
+    def __init__(self, vocab, width):
+        super().__init__(vocab, width)
+
+
 class LayerNorm(nn.LayerNorm):
     """y = w x^ + b, x^ = x with mean 0 and variance 1 in each row  (eq-layer-norm).
 
-    x, y (..., C); weight, bias (C,)"""
+    x, y (..., C); weight (C,), and bias (C,) unless bias=False"""
 
-    def __init__(self, features, eps=1e-5):
-        super().__init__(features, eps)
+    def __init__(self, features, eps=1e-5, bias=True):
+        super().__init__(features, eps, bias=bias)
 
 
 class RMSNorm(nn.RMSNorm):

@@ -1,27 +1,55 @@
 """One training step: forward, loss, backward, update."""
 
+from functools import partial
+
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from dlcourse.boundary import check_inputs, check_loss, check_targets
+from dlcourse.boundary import (
+    IGNORED,
+    Tokens,
+    check_batch,
+    check_inputs,
+    check_loss,
+    check_positions,
+)
 from dlcourse.mlx.device import resolve_device
 from dlcourse.mlx.module import batch_statistics, to_numpy
 from dlcourse.mlx.optim import clip_gradients
 from dlcourse.state import check_learner_state, with_prefix, without_prefix
 
+
+def _cross_entropy(logits, targets):
+    """MLX neither reduces by default nor leaves out targets of -100."""
+    if mx.issubdtype(targets.dtype, mx.floating):
+        return nn.losses.cross_entropy(logits, targets, reduction="mean")
+    check_positions(targets, logits)
+    counts = targets != IGNORED
+    losses = nn.losses.cross_entropy(logits, mx.where(counts, targets, 0))
+    return mx.where(counts, losses, 0).sum() / counts.sum()
+
+
+def _pretraining_loss(logits, targets):
+    words, follows = logits
+    return _cross_entropy(words, targets[:, 1:]) + _cross_entropy(follows, targets[:, 0])
+
+
 LOSSES = {
-    "cross_entropy": nn.losses.cross_entropy,
-    "binary_cross_entropy": nn.losses.binary_cross_entropy,  # from logits by default
+    "cross_entropy": _cross_entropy,
+    "binary_cross_entropy": partial(nn.losses.binary_cross_entropy, reduction="mean"),  # of logits
     "mse": nn.losses.mse_loss,
+    "pretraining": _pretraining_loss,
 }
 
 
 class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
-    The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
-    Cross-entropy takes class numbers (B,) or rows of probabilities (B, O) as targets.
+    The loss is "cross_entropy", "binary_cross_entropy", "mse" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    Cross-entropy takes class numbers (B,), or rows of probabilities (B, O), as targets; of text also one
+    class number for each position (B, T), where -100 marks those that do not count. BERT's pretraining
+    has two logits, (B, T, V) and (B, 2), and targets (B, 1 + T) (eq-bert-loss).
     `clip` bounds the gradient norm (eq-clip); `seed` starts MLX's generator, for the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
@@ -52,13 +80,13 @@ class Learner:
         self.model.eval()
         x, targets = self._arrays(batch)
         logits = self.model(x)
-        return LOSSES[self.loss](logits, targets, reduction="mean").item(), np.array(logits)
+        return LOSSES[self.loss](logits, targets).item(), _to_numpy(logits)
 
     def predict(self, x):
-        """Logits (B, O)."""
+        """Logits (B, O), of a model with an output at each position (B, T, V); a pair for "pretraining"."""
         check_inputs(x, self.model.config.inputs)
         self.model.eval()
-        return np.array(self.model(self._array(x)))
+        return _to_numpy(self.model(self._array(x)))
 
     def state(self):
         """{"model.*", "optimizer.*", "rng"}: all that a run needs to go on bit for bit."""
@@ -79,16 +107,28 @@ class Learner:
         mx.random.seed(high << 32 | low)
 
     def _loss(self, x, targets):
-        # MLX does not reduce cross-entropy by default
-        return LOSSES[self.loss](self.model(x), targets, reduction="mean")
+        return LOSSES[self.loss](self.model(x), targets)
 
     def _arrays(self, batch):
         x, targets = batch
-        check_inputs(x, self.model.config.inputs)
-        check_targets(x, targets, self.model.config.outputs, self.loss)
-        if self.loss == "cross_entropy" and targets.ndim == 1:  # class numbers
-            return self._array(x), mx.array(np.asarray(targets, np.int32))
-        return self._array(x), self._array(targets.reshape(len(targets), -1))  # (B, O)
+        check_batch(x, targets, self.model.config, self.loss)
+        is_classes = self.loss == "cross_entropy" and targets.dtype.kind != "f"
+        if is_classes or self.loss == "pretraining":
+            return self._array(x), self._whole(targets)
+        # (B, O), as the logits
+        return self._array(x), self._floats(targets.reshape(len(targets), -1))
 
-    def _array(self, array):
+    def _array(self, x):
+        is_text = isinstance(self.model.config.inputs, Tokens)
+        return self._whole(x) if is_text else self._floats(x)
+
+    def _whole(self, array):
+        return mx.array(np.asarray(array, np.int32))
+
+    def _floats(self, array):
         return mx.array(np.asarray(array)).astype(self.model.dtype)
+
+
+def _to_numpy(logits):
+    """Logits, or a pair of them, as NumPy arrays."""
+    return tuple(map(np.array, logits)) if isinstance(logits, tuple) else np.array(logits)

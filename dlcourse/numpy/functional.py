@@ -11,6 +11,7 @@ import math
 import numpy as np
 
 from dlcourse.boundary import check_soft_targets
+from dlcourse.errors import need
 
 GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
 
@@ -20,7 +21,7 @@ GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
 def linear(x, weight, bias):
     """y = x W^T + b  (eq-linear; gradients eq-linear-vjp).
 
-    x (..., I), weight (O, I), bias (O,) -> y (..., O)"""
+    x (..., I), weight (O, I), bias (O,) or None -> y (..., O)"""
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"x ends in {x.shape[-1]} features, but weight is (O, I) = {weight.shape}: "
@@ -30,11 +31,36 @@ def linear(x, weight, bias):
 
     def backward(dy):
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
-        return (dy_rows @ weight).reshape(x.shape), dy_rows.T @ rows, dy_rows.sum(axis=0)
+        dbias = None if bias is None else _column_sums(dy_rows)
+        return (dy_rows @ weight).reshape(x.shape), dy_rows.T @ rows, dbias
 
     y = rows @ weight.T
-    y += bias
+    if bias is not None:
+        y += bias
     return y.reshape(*x.shape[:-1], len(weight)), backward
+
+
+def embedding(tokens, weight):
+    """y = the rows of E that the tokens name  (eq-embedding; gradient eq-embedding-vjp).
+
+    tokens (...) whole numbers, weight E (V, C) -> y (..., C); backward gives dE alone. Raises
+    ValueError for a token outside 0 ... V-1: NumPy would count a negative one from the end."""
+    if tokens.size and not 0 <= tokens.min() <= tokens.max() < len(weight):
+        raise ValueError(
+            f"tokens run from {tokens.min()} to {tokens.max()} but the embedding has {len(weight)} rows: "
+            f"tokens are 0 ... {len(weight) - 1}"
+        )
+
+    def backward(dy):
+        # equal tokens side by side, then one sum for each: 4 times faster than np.add.at
+        flat = tokens.reshape(-1).astype(np.intp)
+        order = np.argsort(flat, kind="stable")
+        used, starts = np.unique(flat[order], return_index=True)
+        dweight = np.zeros_like(weight)
+        dweight[used] = np.add.reduceat(dy.reshape(-1, weight.shape[1])[order], starts, axis=0)
+        return dweight
+
+    return weight[tokens], backward
 
 
 def dropout(x, p, rng):
@@ -90,10 +116,21 @@ def log_softmax(x):
     return y, lambda dy: dy - np.exp(y) * dy.sum(axis=-1, keepdims=True)
 
 
-def gelu(x):
+def silu(x):
+    """y = x sigmoid(x)  (eq-silu; gradient eq-silu-vjp: dx = dy s (1 + x (1 - s))).  x, y (...)
+
+    Also called swish. Elfwing et al. 2018."""
+    s = _sigmoid(x)
+    return x * s, lambda dy: dy * s * (1 + x * (1 - s))
+
+
+def gelu(x, exact=False):
     """y = x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2  (eq-gelu; gradient eq-gelu-vjp).  x, y (...)
 
-    The tanh form of x Phi(x), which it meets to 0.0005. Hendrycks & Gimpel 2016."""
+    The tanh form of x Phi(x), which it meets to 0.0005. `exact` is x Phi(x) itself
+    (eq-gelu-exact), as BERT has it, and needs SciPy's erf. Hendrycks & Gimpel 2016."""
+    if exact:
+        return _exact_gelu(x)
     t = x * x  # x**3 is 180 times slower in NumPy
     t *= GELU_CUBE
     t += 1.0
@@ -127,23 +164,26 @@ def gelu(x):
 def layer_norm(x, weight, bias, eps=1e-5):
     """y = w x^ + b, x^ = (x - mean) / sqrt(var + eps)  (eq-layer-norm; gradients eq-layer-norm-vjp).
 
-    Mean and variance of each row, over the last axis. x, y (..., C); weight, bias (C,). Ba et al. 2016."""
+    Mean and variance of each row, over the last axis. x, y (..., C); weight (C,), bias (C,) or None.
+    Ba et al. 2016."""
     rows, features = _rows_of_features("layer_norm", x, weight=weight, bias=bias)
     share = np.full(features, 1.0 / features, x.dtype)
     x_hat = rows - (rows @ share)[:, None]  # (N, C)
     scale = 1.0 / np.sqrt(np.einsum("nc,nc->n", x_hat, x_hat) / features + eps)  # (N,)
     x_hat *= scale[:, None]
     y = x_hat * weight
-    y += bias
+    if bias is not None:
+        y += bias
 
     def backward(dy):
         dy = dy.reshape(rows.shape)
+        dbias = None if bias is None else _column_sums(dy)
         dx = dy * weight  # the gradient of x^
         along = np.einsum("nc,nc->n", dx, x_hat) / features  # (N,)
         dx -= (dx @ share)[:, None]
         dx -= x_hat * along[:, None]
         dx *= scale[:, None]
-        return dx.reshape(x.shape), np.einsum("nc,nc->c", dy, x_hat), _column_sums(dy)
+        return dx.reshape(x.shape), np.einsum("nc,nc->c", dy, x_hat), dbias
 
     return y.reshape(x.shape), backward
 
@@ -291,7 +331,39 @@ def binary_cross_entropy(logits, targets):
     return losses.mean(), backward
 
 
+def pretraining_loss(words, follows, targets, weights=(1.0, 1.0)):
+    """L = mean of -log p over the hidden tokens + mean of -log p over the sentence pairs  (eq-bert-loss).
+
+    words (B, T, V), follows (B, 2), targets (B, 1 + T) whole numbers: whether the second sentence
+    follows (0) or not (1), then the tokens that were hidden, -100 at all others -> L. The gradients are
+    those of `cross_entropy`. `weights` multiply the two means; a mean of weight 0 is left out.
+    Devlin et al. 2019."""
+    loss, backs = 0.0, []
+    for logits, labels, weight in zip(
+        (words, follows), (targets[:, 1:], targets[:, 0]), weights, strict=True
+    ):
+        if weight == 0:
+            backs.append(lambda scale, logits=logits: np.zeros_like(logits))
+            continue
+        mean, back = cross_entropy(logits, labels)
+        loss += weight * float(mean)
+        backs.append(lambda scale, back=back, weight=weight: back(weight * scale))
+
+    return words.dtype.type(loss), lambda dloss=1.0: tuple(back(dloss) for back in backs)
+
+
 # ---------------------------------------------------------------- shared pieces
+
+
+def _exact_gelu(x):
+    erf = need("scipy.special", extra="data").erf
+    phi = 0.5 * (1.0 + erf(x * math.sqrt(0.5)))  # P(a standard normal number <= x)
+
+    def backward(dy):
+        density = np.exp(-0.5 * x * x) / math.sqrt(2.0 * math.pi)
+        return dy * (phi + x * density)
+
+    return x * phi, backward
 
 
 def _sigmoid(x):
@@ -303,7 +375,7 @@ def _rows_of_features(name, x, **arrays):
     """x as rows (N, C), and C; refuses weights, biases and statistics of another length."""
     features = x.shape[-1]
     for which, array in arrays.items():
-        if array.shape != (features,):
+        if array is not None and array.shape != (features,):
             raise ValueError(
                 f"{name}: x ends in {features} features, but {which} has shape {array.shape}: "
                 f"build the layer with features={features}"

@@ -18,9 +18,7 @@ class Linear(Module):
         self.bias = Parameter((outputs,)) if bias else None
 
     def __call__(self, x):
-        weight = self.weight.data
-        bias = self.bias.data if self.bias else np.zeros(len(weight), weight.dtype)
-        y, vjp = f.linear(x, weight, bias)
+        y, vjp = f.linear(x, self.weight.data, self.bias.data if self.bias else None)
 
         def backward(dy):
             dx, dweight, dbias = vjp(dy)
@@ -32,23 +30,41 @@ class Linear(Module):
         return y, backward
 
 
+class Embedding(Module):
+    """y = the rows of E that the tokens name  (eq-embedding).  tokens (B, T) -> y (B, T, C); weight E (V, C)"""
+
+    def __init__(self, vocab, width):
+        self.weight = Parameter((vocab, width))
+
+    def __call__(self, tokens):
+        y, vjp = f.embedding(tokens, self.weight.data)
+
+        def backward(dy):
+            self.weight.grad += vjp(dy)  # and tokens have no gradient
+
+        return y, backward
+
+
 class LayerNorm(Module):
     """y = w x^ + b, x^ = x with mean 0 and variance 1 in each row  (eq-layer-norm).
 
-    x, y (..., C); weight, bias (C,)"""
+    x, y (..., C); weight (C,), and bias (C,) unless bias=False"""
 
-    def __init__(self, features, eps=1e-5):
-        self.weight, self.bias = Parameter((features,)), Parameter((features,))
+    def __init__(self, features, eps=1e-5, bias=True):
+        self.weight = Parameter((features,))
+        self.bias = Parameter((features,)) if bias else None
         self.weight.data[...] = 1
         self.eps = eps
 
     def __call__(self, x):
-        y, vjp = f.layer_norm(x, self.weight.data, self.bias.data, self.eps)
+        bias = self.bias.data if self.bias else None
+        y, vjp = f.layer_norm(x, self.weight.data, bias, self.eps)
 
         def backward(dy):
             dx, dweight, dbias = vjp(dy)
             self.weight.grad += dweight
-            self.bias.grad += dbias
+            if self.bias:
+                self.bias.grad += dbias
             return dx
 
         return y, backward

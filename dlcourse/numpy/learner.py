@@ -4,7 +4,14 @@ import json
 
 import numpy as np
 
-from dlcourse.boundary import check_inputs, check_loss, check_targets
+from dlcourse.boundary import (
+    IGNORED,
+    Tokens,
+    check_batch,
+    check_inputs,
+    check_loss,
+    check_positions,
+)
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.device import resolve_device
 from dlcourse.numpy.module import batch_statistics, parameters_only
@@ -17,14 +24,17 @@ LOSSES = {
     "cross_entropy": "cross_entropy",
     "binary_cross_entropy": "binary_cross_entropy",
     "mse": "mse_loss",
+    "pretraining": "pretraining_loss",
 }
 
 
 class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
-    The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
-    Cross-entropy takes class numbers (B,) or rows of probabilities (B, O) as targets.
+    The loss is "cross_entropy", "binary_cross_entropy", "mse" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    Cross-entropy takes class numbers (B,), or rows of probabilities (B, O), as targets; of text also one
+    class number for each position (B, T), where -100 marks those that do not count. BERT's pretraining
+    has two logits, (B, T, V) and (B, 2), and targets (B, 1 + T) (eq-bert-loss).
     `clip` bounds the gradient norm (eq-clip); `seed` starts the generator of the dropout masks.
     `workers` threads share a batch, with the same result up to rounding (`workers.py`).
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
@@ -55,12 +65,12 @@ class Learner:
     def evaluate(self, batch):
         """(loss, logits) without dropout, gradients or update."""
         self.model.eval()
-        self._check(batch)
+        check_batch(*batch, self.model.config, self.loss)
         logits = self._logits(batch[0])
         return float(self._loss(logits, batch[1])[0]), logits
 
     def predict(self, x):
-        """Logits (B, O)."""
+        """Logits (B, O), of a model with an output at each position (B, T, V); a pair for "pretraining"."""
         check_inputs(x, self.model.config.inputs)
         self.model.eval()
         return self._logits(x)
@@ -83,33 +93,60 @@ class Learner:
 
     def _gradients(self, batch, rng):
         """The loss; the gradients are in the model afterwards."""
-        self._check(batch)
         x, targets = batch
+        check_batch(x, targets, self.model.config, self.loss)
 
         def work(model, part, share, rng):
-            logits, backward = model(np.asarray(x[part], model.dtype), rng)
-            loss, loss_back = self._loss(logits, targets[part])
+            logits, backward = model(self._array(x[part]), rng)
+            loss, loss_back = self._loss(logits, targets[part], self._weights(targets, part, share))
             model.zero_gradients()
-            dlogits = loss_back()
             with parameters_only(model):
-                backward(dlogits if share == 1 else dlogits * share)
-            return float(loss) * share
+                backward(loss_back())
+            return float(loss)
 
         return sum(self.workers.run(work, len(x), rng))
 
     def _logits(self, x):
         def work(model, part, share, rng):
-            return model(np.asarray(x[part], model.dtype))[0]
+            return model(self._array(x[part]))[0]
 
         parts = self.workers.run(work, len(x), add=False)
-        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+        if len(parts) == 1:
+            return parts[0]
+        if self.loss == "pretraining":
+            return tuple(np.concatenate(logits) for logits in zip(*parts, strict=True))
+        return np.concatenate(parts)
 
-    def _check(self, batch):
-        check_inputs(batch[0], self.model.config.inputs)
-        check_targets(*batch, self.model.config.outputs, self.loss)
+    def _array(self, x):
+        is_text = isinstance(self.model.config.inputs, Tokens)
+        return np.asarray(x, np.intp if is_text else self.model.dtype)
 
-    def _loss(self, logits, targets):
-        if self.loss != "cross_entropy" or targets.ndim > 1:  # else class numbers
-            # (B, O), as the logits
+    def _loss(self, logits, targets, weights=(1.0, 1.0)):
+        """(loss, backward) of a batch, or of a part of it whose means count `weights` in those of the whole."""
+        operation = getattr(f, LOSSES[self.loss])
+        if self.loss == "pretraining":
+            check_positions(targets[:, 1:], logits[0])
+            return operation(*logits, targets, weights)
+        if self._has_classes(targets):
+            check_positions(targets, logits)
+        else:  # (B, O), as the logits
             targets = targets.reshape(len(targets), -1).astype(logits.dtype, copy=False)
-        return getattr(f, LOSSES[self.loss])(logits, targets)
+        if weights[0] == 0:
+            return 0.0, lambda: np.zeros_like(logits)
+        loss, backward = operation(logits, targets)
+        if weights[0] == 1:
+            return loss, backward
+        return float(loss) * weights[0], lambda: backward() * weights[0]
+
+    def _weights(self, targets, part, share):
+        """What the means over a part count in those over the batch: the share of its targets among those that count."""
+        if self.loss == "pretraining":
+            terms = targets[:, 1:], targets[:, 0]
+        elif self._has_classes(targets):
+            terms = (targets,)
+        else:
+            return (share,)
+        return [np.sum(t[part] != IGNORED) / np.sum(t != IGNORED) for t in terms]
+
+    def _has_classes(self, targets):
+        return self.loss == "cross_entropy" and targets.dtype.kind != "f"

@@ -4,16 +4,31 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dlcourse.boundary import check_inputs, check_loss, check_targets
+from dlcourse.boundary import Tokens, check_batch, check_inputs, check_loss, check_positions
 from dlcourse.state import check_learner_state, with_prefix, without_prefix
 from dlcourse.torch.device import resolve_device
 from dlcourse.torch.module import batch_statistics
 from dlcourse.torch.optim import clip_gradients
 
+
+def _cross_entropy(logits, targets):
+    """PyTorch wants the classes on the second axis: positions become rows. It leaves out targets of -100 by itself."""
+    if targets.is_floating_point():
+        return F.cross_entropy(logits, targets)
+    check_positions(targets, logits)
+    return F.cross_entropy(logits.flatten(0, -2), targets.flatten())
+
+
+def _pretraining_loss(logits, targets):
+    words, follows = logits
+    return _cross_entropy(words, targets[:, 1:]) + _cross_entropy(follows, targets[:, 0])
+
+
 LOSSES = {
-    "cross_entropy": F.cross_entropy,
+    "cross_entropy": _cross_entropy,
     "binary_cross_entropy": F.binary_cross_entropy_with_logits,
     "mse": F.mse_loss,
+    "pretraining": _pretraining_loss,
 }
 
 GENERATORS = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # where their states are kept
@@ -22,8 +37,10 @@ GENERATORS = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # where their
 class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
-    The loss is "cross_entropy", "binary_cross_entropy" or "mse"; a batch is (x, targets), NumPy arrays.
-    Cross-entropy takes class numbers (B,) or rows of probabilities (B, O) as targets.
+    The loss is "cross_entropy", "binary_cross_entropy", "mse" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    Cross-entropy takes class numbers (B,), or rows of probabilities (B, O), as targets; of text also one
+    class number for each position (B, T), where -100 marks those that do not count. BERT's pretraining
+    has two logits, (B, T, V) and (B, 2), and targets (B, 1 + T) (eq-bert-loss).
     `clip` bounds the gradient norm (eq-clip); `seed` starts PyTorch's generator, for the dropout masks.
     Raises ValueError for an unknown loss or device, and at each call for a batch that does not fit."""
 
@@ -54,14 +71,14 @@ class Learner:
         x, targets = self._tensors(batch)
         with torch.inference_mode():
             logits = self.model(x)
-            return LOSSES[self.loss](logits, targets).item(), logits.numpy(force=True)
+            return LOSSES[self.loss](logits, targets).item(), _to_numpy(logits)
 
     def predict(self, x):
-        """Logits (B, O)."""
+        """Logits (B, O), of a model with an output at each position (B, T, V); a pair for "pretraining"."""
         check_inputs(x, self.model.config.inputs)
         self.model.eval()
         with torch.inference_mode():
-            return self.model(self._tensor(x)).numpy(force=True)
+            return _to_numpy(self.model(self._tensor(x)))
 
     def state(self):
         """{"model.*", "optimizer.*", "rng"}: all that a run needs to go on bit for bit."""
@@ -88,12 +105,26 @@ class Learner:
 
     def _tensors(self, batch):
         x, targets = batch
-        check_inputs(x, self.model.config.inputs)
-        check_targets(x, targets, self.model.config.outputs, self.loss)
-        if self.loss == "cross_entropy" and targets.ndim == 1:  # class numbers
-            return self._tensor(x), torch.from_numpy(np.asarray(targets, np.int64)).to(self.device)
+        check_batch(x, targets, self.model.config, self.loss)
+        is_classes = self.loss == "cross_entropy" and targets.dtype.kind != "f"
+        if is_classes or self.loss == "pretraining":
+            return self._tensor(x), self._whole(targets)
         # (B, O), as the logits
-        return self._tensor(x), self._tensor(targets.reshape(len(targets), -1))
+        return self._tensor(x), self._floats(targets.reshape(len(targets), -1))
 
-    def _tensor(self, array):
+    def _tensor(self, x):
+        is_text = isinstance(self.model.config.inputs, Tokens)
+        return self._whole(x) if is_text else self._floats(x)
+
+    def _whole(self, array):
+        return torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(self.device)
+
+    def _floats(self, array):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, self.model.dtype)
+
+
+def _to_numpy(logits):
+    """Logits, or a pair of them, as NumPy arrays."""
+    if isinstance(logits, tuple):
+        return tuple(part.numpy(force=True) for part in logits)
+    return logits.numpy(force=True)

@@ -1,0 +1,119 @@
+"""Text from a model, token after token: one sampler for all backends."""
+
+import contextlib
+
+import numpy as np
+
+from dlcourse.boundary import check_whole
+
+
+def generate(
+    learner_or_model,
+    prompt,
+    length,
+    temperature=1.0,
+    top_k=None,
+    top_p=None,
+    rng=None,
+    cache=True,
+):
+    """`length` tokens after `prompt`, each drawn from softmax(logits / temperature)  (eq-temperature).
+
+    `prompt` holds tokens (T,), or (B, T) for several at once -> tokens (T + length,) or (B, T + length), the prompt first. Temperature 0 takes
+    the most likely token. `top_k` keeps the k most likely ones, `top_p` the fewest whose probability is at least p (eq-top-p; Holtzman et al. 2020).
+    `rng` is the generator of the draws, numpy.random.default_rng(0) where it is None.
+
+    With `cache` the keys and values of earlier tokens are kept: the same tokens, sooner, as long as they fit in the model's context. Beyond it the
+    model reads the last `context` tokens; then every token has a new position, and nothing can be kept. Raises ValueError for an empty
+    prompt, a negative temperature, top_k below 1 and top_p outside (0, 1]."""
+    check_sampling(temperature, top_k, top_p)
+    check_whole(length=length)
+    model = getattr(learner_or_model, "model", learner_or_model)
+    rng = np.random.default_rng(0) if rng is None else rng
+    tokens = _as_batch(prompt)  # (B, T)
+    start, context = tokens.shape[1], model.config.context
+    tokens = np.pad(tokens, ((0, 0), (0, length)))
+    kept = None
+    with evaluation(model):
+        for stop in range(start, start + length):
+            window = tokens[:, max(0, stop - context) : stop]
+            if cache and stop <= context:
+                if kept is None:
+                    kept = model.new_cache(len(tokens))
+                else:
+                    window = window[:, -1:]  # the others are in the cache
+                logits = model.logits(window, kept)
+            else:
+                logits = model.logits(window)
+            tokens[:, stop] = sample(logits, temperature, top_k, top_p, rng)
+    return tokens if np.ndim(prompt) == 2 else tokens[0]
+
+
+def sample(logits, temperature=1.0, top_k=None, top_p=None, rng=None):
+    """One token (B,) from each row of logits (B, V); see `generate`."""
+    check_sampling(temperature, top_k, top_p)
+    if temperature == 0:
+        return logits.argmax(axis=-1)
+    rng = np.random.default_rng(0) if rng is None else rng
+    p = probabilities(logits, temperature, top_k, top_p)
+    drawn = rng.random((len(p), 1)) * p.sum(axis=-1, keepdims=True)  # a sum is 1 up to rounding
+    return (p.cumsum(axis=-1) <= drawn).sum(axis=-1)
+
+
+def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
+    """What `sample` draws from, (B, V) in float64: softmax(logits / temperature) of the tokens that are kept  (eq-temperature, eq-top-p)."""
+    scaled = np.asarray(logits, np.float64) / temperature
+    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
+    p /= p.sum(axis=-1, keepdims=True)
+    order = np.argsort(
+        -p, axis=-1, kind="stable"
+    )  # the most likely first, the lower token of two equals
+    ranked = np.take_along_axis(p, order, axis=-1)
+    kept = np.ones(p.shape, bool)
+    if top_k is not None:
+        kept[:, top_k:] = False
+    if top_p is not None:
+        ranked_kept = ranked * kept
+        before = (
+            ranked_kept.cumsum(axis=-1) - ranked_kept
+        )  # the probability of those that are more likely
+        kept &= before < top_p * ranked_kept.sum(axis=-1, keepdims=True)
+    ranked[~kept] = 0.0
+    np.put_along_axis(p, order, ranked, axis=-1)
+    return p / p.sum(axis=-1, keepdims=True)
+
+
+def check_sampling(temperature, top_k=None, top_p=None):
+    """Raise ValueError for a temperature below 0, a top_k below 1 and a top_p outside (0, 1]."""
+    if not temperature >= 0:
+        raise ValueError(
+            f"temperature={temperature}: it must not be negative, and 0 takes the most likely token"
+        )
+    if top_k is not None:
+        check_whole(top_k=top_k)
+    if top_p is not None and not 0 < top_p <= 1:
+        raise ValueError(f"top_p={top_p}: it is a probability above 0 and at most 1")
+
+
+@contextlib.contextmanager
+def evaluation(model):
+    """Inside: nothing is dropped. Afterwards the mode is what it was."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
+
+
+def _as_batch(prompt):
+    tokens = np.asarray(prompt)
+    if tokens.size == 0:
+        raise ValueError(
+            "the prompt is empty, but the first token needs one before it: begin with a token that starts a text, such as that of a line break"
+        )
+    if tokens.ndim not in (1, 2) or tokens.dtype.kind not in "iu":
+        raise ValueError(
+            f"the prompt is {tokens.dtype} of shape {tokens.shape}: pass tokens (T,) or (B, T), as the tokeniser's encode returns them"
+        )
+    return np.atleast_2d(tokens).astype(np.int64)

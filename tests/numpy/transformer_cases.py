@@ -1,0 +1,237 @@
+"""What is asked of `dlcourse.numpy.transformer` and `dlcourse.numpy.gpt`: each check takes the module, so that the mutants are asked the same."""
+
+import math
+
+import numpy as np
+
+from dlcourse.config import GPTConfig
+from dlcourse.initial import initial_state
+from dlcourse.state import without_prefix
+from tests.gradients import assert_close, check_gradient
+from tests.numpy.attention_cases import random_state, slow_layer
+from tests.numpy.models import parameter_gradients
+
+ACTIVATIONS = {
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x / (1 + np.exp(-x)),
+    "gelu": lambda x: 0.5 * x * (1 + np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))),
+}
+
+
+def slow_norm(state, name, x, kind):
+    weight, bias = state[f"{name}.weight"], state.get(f"{name}.bias", 0.0)
+    if kind == "rms":
+        return weight * x / np.sqrt((x**2).mean(axis=-1, keepdims=True) + 1e-6)
+    centred = x - x.mean(axis=-1, keepdims=True)
+    return weight * centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5) + bias
+
+
+def slow_feed_forward(state, x, activation):
+    h = ACTIVATIONS[activation](x @ state["up.weight"].T + state.get("up.bias", 0.0))
+    return h @ state["down.weight"].T + state.get("down.bias", 0.0)
+
+
+def slow_block(state, x, heads, norm_first=True, activation="gelu", norm="layer", memory=None, memory_mask=None, **options):
+    layers = [lambda h: slow_layer(without_prefix("attn" if memory is None else "self_attn", state), h, heads, **options)]
+    if memory is not None:
+        layers.append(lambda h: slow_layer(without_prefix("cross_attn", state), h, heads, memory, mask=memory_mask))
+    layers.append(lambda h: slow_feed_forward(without_prefix("mlp", state), h, activation))
+    for i, layer in enumerate(layers, start=1):
+        if norm_first:
+            x = x + layer(slow_norm(state, f"ln_{i}", x, norm))
+        else:
+            x = slow_norm(state, f"ln_{i}", x + layer(x), norm)
+    return x
+
+
+def check_feed_forward(t):
+    rng = np.random.default_rng(0)
+    for activation in ACTIVATIONS:
+        for bias in (True, False):
+            layer, x = t.FeedForward(4, 5, activation, bias), 0.1 + rng.random((2, 3, 4))
+            state = {name: array + 0.01 for name, array in random_state(layer, rng).items()}
+            layer.load_state(state)
+            assert_close("y", layer(x)[0], slow_feed_forward(state, x, activation), 1e-12)
+            check_gradient(lambda x, layer=layer: layer(x), (x,), rng)
+            check_gradient(parameter_gradients(layer, lambda m, x=x: m(x), list(state), state), tuple(state.values()), rng)
+    layer, x = t.FeedForward(4, 5, dropout=0.5), rng.normal(size=(2, 3, 4))
+    state = random_state(layer, rng)
+    layer.load_state(state)
+    assert list(state) == ["up.weight", "up.bias", "down.weight", "down.bias"]
+    y = slow_feed_forward(state, x, "gelu")
+    kept = np.random.default_rng(1).random(y.shape, dtype=np.float32) >= 0.5
+    assert_close("no generator", layer(x)[0], y, 1e-12)
+    assert_close("dropout", layer(x, np.random.default_rng(1))[0], y * kept / 0.5, 1e-12)
+    check_gradient(lambda x: layer(x, np.random.default_rng(1)), (x,), rng)
+
+
+BLOCKS = [
+    {},
+    {"norm_first": False},
+    {"norm": "rms", "activation": "silu", "bias": False},
+    {"norm_first": False, "activation": "relu", "bias": False},
+    {"cross": True},
+    {"cross": True, "norm_first": False, "norm": "rms"},
+]
+
+
+def check_block(t):
+    """Values against the oracle, the gradients of x, the memory and every parameter by differences."""
+    worst = 0.0
+    for options in BLOCKS:
+        rng = np.random.default_rng(1)
+        block, x, cross = t.Block(4, 2, 6, **options), rng.normal(size=(2, 3, 4)), options.get("cross", False)
+        state = random_state(block, rng)
+        block.load_state(state)
+        given = {"causal": True, "rope": True, "bias": rng.normal(size=(2, 3, 3))}
+        if not options:
+            given = {"mask": np.tri(3, k=1, dtype=bool)}
+        memory, seen = rng.normal(size=(2, 5, 4)), rng.random((2, 1, 1, 5)) < 0.5
+        seen[..., 0] = True
+        other = {"memory": memory, "memory_mask": seen} if cross else {}
+        how = {key: value for key, value in options.items() if key not in ("cross", "bias")}
+        assert_close("y", block(x, **given, **other)[0], slow_block(state, x, 2, **how, **given, **other), 1e-11)
+        if cross:
+            worst = max(worst, check_gradient(lambda x, m, b=block, s=seen, g=given: b(x, m, memory_mask=s, **g), (x, memory), rng))
+        else:
+            worst = max(worst, check_gradient(lambda x, b=block, g=given: b(x, **g), (x,), rng))
+        names = [
+            name
+            for name in state
+            if not name.endswith("cross_attn.k_proj.bias") and not (not given.get("rope") and name.endswith("k_proj.bias"))
+        ]
+        run = parameter_gradients(block, lambda m, x=x, given=given, other=other: m(x, **given, **other), names, state)
+        worst = max(worst, check_gradient(run, tuple(state[name] for name in names), rng))
+    return worst
+
+
+def check_block_parts(t):
+    """The names of the state in order, dropout in all layers, the cache handed on, and the choice of the norm."""
+    attention = [f"{name}_proj.weight" for name in "qkv"] + ["out_proj.weight"]
+    plain = ["ln_1.weight", *[f"attn.{n}" for n in attention], "ln_2.weight", "mlp.up.weight", "mlp.down.weight"]
+    assert list(t.Block(4, 2, 6, bias=False).state()) == plain
+    crossed = ["ln_1.weight", *[f"self_attn.{n}" for n in attention], "ln_2.weight", *[f"cross_attn.{n}" for n in attention], "ln_3.weight"]
+    assert list(t.Block(4, 2, 6, cross=True, bias=False).state()) == [*crossed, "mlp.up.weight", "mlp.down.weight"]
+    assert list(t.make_norm("rms", 3).state()) == ["weight"] and list(t.make_norm("layer", 3).state()) == ["weight", "bias"]
+    assert len(t.Block(4, 2, 6).state()) == 16 and len(t.Block(4, 2, 6, norm="rms").state()) == 14
+    assert t.Block(4, 2, 6).mlp.up.weight.data.shape == (6, 4)
+    rng = np.random.default_rng(2)
+    x, memory = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3, 4))
+    for options in BLOCKS:
+        block = t.Block(4, 2, 6, dropout=0.5, **options)
+        block.load_state(random_state(block, rng))
+        arguments = (x, memory) if options.get("cross") else (x,)
+        before = block(*arguments)[0]
+        assert np.abs(block(*arguments, rng=np.random.default_rng(0))[0] - before).max() > 0.1
+        check_gradient(lambda *a, block=block: block(*a, rng=np.random.default_rng(0)), arguments, rng)
+        attn = block.self_attn if options.get("cross") else block.attn
+        for layer in [attn, block.mlp, *([block.cross_attn] if options.get("cross") else [])]:
+            layer.dropout = 0.0  # of each layer in its turn: what is left over drops less
+            after = block(*arguments, rng=np.random.default_rng(0))[0]
+            assert np.abs(after - before).max() > 0 or layer is block.mlp or options.get("cross")
+        assert_close("nothing is left to drop", block(*arguments, rng=np.random.default_rng(0))[0], before, 1e-14)
+
+
+# ---------------------------------------------------------------- GPT
+
+GPTS = [
+    GPTConfig(7, context=5, layers=2, heads=2, width=4),
+    GPTConfig(7, context=4, layers=1, heads=2, width=8, hidden=3, positions="rotary", norm="rms", activation="silu", tied=False),
+    GPTConfig(6, context=6, layers=2, heads=1, width=4, bias=True, positions="sinusoidal", activation="relu"),
+    GPTConfig(6, context=6, layers=1, heads=2, width=4, positions="alibi", bias=True, norm="rms"),
+    GPTConfig(5, context=4, layers=3, heads=2, width=4, positions="none", tied=False, bias=True),
+]
+
+
+def slow_positions(config, state, count):
+    if config.positions == "learned":
+        return state["pos.weight"][:count]
+    table = np.zeros((count, config.width))
+    if config.positions == "sinusoidal":
+        for t, i in np.ndindex(table.shape):
+            angle = t / 10000 ** (2 * (i // 2) / config.width)
+            table[t, i] = math.cos(angle) if i % 2 else math.sin(angle)
+    return table
+
+
+def slow_alibi(heads, count):
+    return np.array([[[-(2.0 ** (-8 * h / heads)) * abs(i - j) for j in range(count)] for i in range(count)] for h in range(1, heads + 1)])
+
+
+def slow_gpt(state, config, x):
+    h = np.array([[state["tok.weight"][token] for token in row] for row in x]) + slow_positions(config, state, x.shape[1])
+    options = {"causal": True, "rope": config.positions == "rotary"}
+    if config.positions == "alibi":
+        options["bias"] = slow_alibi(config.heads, x.shape[1])
+    for i in range(config.layers):
+        block = without_prefix(f"blocks.{i}", state)
+        h = slow_block(block, h, config.heads, activation=config.activation, norm=config.norm, **options)
+    return slow_norm(state, "ln_f", h, config.norm) @ state["tok.weight" if config.tied else "head.weight"].T
+
+
+def moved_gpt(config, dtype=np.float64):
+    """Weights of a size at which every one matters."""
+    rng = np.random.default_rng(3)
+    return {
+        name: (array + 0.4 * rng.normal(size=array.shape)).astype(dtype) for name, array in initial_state(config, 0, np.float64).items()
+    }
+
+
+def check_gpt(g):
+    """Logits against the oracle, every gradient by differences, in pieces with a cache the same, dtype and accumulation."""
+    worst = 0.0
+    for config in GPTS:
+        rng = np.random.default_rng(6)
+        model, state = g.GPT(config), moved_gpt(config)
+        assert list(model.state()) == list(state)
+        model.load_state(state)
+        for length in (1, config.context):
+            x = rng.integers(0, config.vocab, (3, length))
+            logits, backward = model(x)
+            assert_close("logits", logits, slow_gpt(state, config, x), 1e-11)
+            assert backward(logits) is None, "tokens have no gradient"
+            assert_close("of the next token", model.logits(x), logits[:, -1], 1e-13)
+        names = [name for name in state if not name.endswith("k_proj.bias")]
+        run = parameter_gradients(model, lambda m, x=x: m(x), names, state)
+        worst = max(worst, check_gradient(run, tuple(state[name] for name in names), rng))
+        model.load_state(state)
+        cache = model.new_cache(3)
+        assert len(cache) == config.layers and cache[0].keys.dtype == np.float64
+        for start, stop in ((0, 2), (2, 3), (3, config.context)):
+            if stop > start:
+                logits = model.logits(x[:, start:stop], cache)
+                assert_close("with a cache", logits, slow_gpt(state, config, x[:, :stop])[:, -1], 1e-11)
+        single = g.GPT(config)
+        single.load_state(moved_gpt(config, np.float32))
+        logits, backward = single(x)
+        backward(logits)
+        once = single.gradients()
+        assert logits.dtype == np.float32 and {array.dtype for array in once.values()} == {np.dtype(np.float32)}
+        backward(logits)
+        for name, array in single.gradients().items():
+            assert_close(name, array, 2 * once[name], 1e-6)
+    return worst
+
+
+def check_gpt_dropout(g):
+    """With a generator on the embeddings and in every layer, and the same masks on the way back."""
+    config = GPTConfig(7, context=5, layers=2, heads=2, width=4, dropout=0.5)
+    rng = np.random.default_rng(4)
+    model, state, x = g.GPT(config), moved_gpt(config), rng.integers(0, 7, (2, 5))
+    model.load_state(state)
+    assert_close("no generator", model(x)[0], slow_gpt(state, config, x), 1e-11)
+    run = parameter_gradients(model, lambda m: m(x, np.random.default_rng(5)), list(state), state)
+    check_gradient(run, tuple(state.values()), rng)
+    model.load_state(state)
+    model.blocks = []
+    kept = np.random.default_rng(5).random((2, 5, 4), dtype=np.float32) >= 0.5
+    h = (state["tok.weight"][x] + state["pos.weight"]) * kept / 0.5
+    assert_close("embeddings", model(x, np.random.default_rng(5))[0], slow_norm(state, "ln_f", h, "layer") @ state["tok.weight"].T, 1e-11)
+
+
+def check_gpt_refusals(g, raises):
+    model = g.GPT(GPTConfig(7, context=5, layers=1, heads=2, width=4))
+    raises(ValueError, "sequences of 6 tokens but the context is 5", lambda: model.logits(np.zeros((1, 6), int)))
+    cache = model.new_cache(1)
+    model.logits(np.zeros((1, 4), int), cache)
+    raises(ValueError, "the cache holds 4 of 5 tokens, too many for 2 more", lambda: model.logits(np.zeros((1, 2), int), cache))

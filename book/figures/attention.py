@@ -33,7 +33,10 @@ def heads():
 def lookup():
     """A dictionary beside attention: one key fits, against every key fits more or less."""
     body = heads()
-    for left, title, answer in ((20, "a dictionary: one key fits", "7"), (420, "attention: every key fits a little", "0.11·3 + 0.79·7 + 0.11·1 = 5.9")):
+    for left, title, answer in (
+        (20, "a dictionary: one key fits", "7"),
+        (420, "attention: every key fits a little", "0.11·3 + 0.79·7 + 0.11·1 = 5.9"),
+    ):
         soft = left > 100
         body += [text(left + 175, 26, title, GREY, 16, 700)]
         body += [box(left, 110, 62, 40, ORANGE), text(left + 31, 136, "c", ORANGE, 18, 700), text(left + 31, 96, "query", ORANGE, 13)]

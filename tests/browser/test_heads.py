@@ -93,7 +93,9 @@ def test_nothing_leaves_its_place(visit, theme, width):
     page = visit(theme, width)
     page.get_by_label("Sharpness").fill("5")
     assert page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-    letters = page.evaluate("[...document.querySelectorAll('.dl-heads text')].filter(t => t.textContent).map(t => t.getBoundingClientRect().height)")
+    letters = page.evaluate(
+        "[...document.querySelectorAll('.dl-heads text')].filter(t => t.textContent).map(t => t.getBoundingClientRect().height)"
+    )
     assert min(letters) >= 8
 
 

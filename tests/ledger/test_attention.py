@@ -122,7 +122,9 @@ def test_attention_vjp(rng):
     o = mixture(a, v)
     dq, dk, dv = package(q, k, v)[1](do)
 
-    loss = lambda **given: (do * package(**({"q": q, "k": k, "v": v} | given))[0]).sum()
+    def loss(**given):
+        return (do * package(**({"q": q, "k": k, "v": v} | given))[0]).sum()
+
     lines = [
         numerical_gradient(lambda v: loss(v=v), v),
         table((S, D), lambda j, c: sum(a[i, j] * do[i, c] for i in range(T))),
@@ -291,7 +293,10 @@ def test_sinusoidal():
 def test_sinusoidal_shift(rng):
     width = 8
     omega = frequencies(width)
-    position = lambda t: np.stack([np.sin(omega * t), np.cos(omega * t)], axis=1)  # (pairs, 2)
+
+    def position(t):
+        return np.stack([np.sin(omega * t), np.cos(omega * t)], axis=1)  # (pairs, 2)
+
     for t, delta in ((3, 1), (17, -5), (100, 40)):
         moved = [
             [math.cos(w * delta) * math.sin(w * t) + math.sin(w * delta) * math.cos(w * t),

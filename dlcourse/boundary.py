@@ -13,10 +13,13 @@ IGNORED = -100  # the target of a position that counts in no mean
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a model of text takes: sequences of at most `context` tokens 0 ... vocab-1, of any length where `context` is None."""
+    """What a model of text takes: sequences of at most `context` tokens 0 ... vocab-1, of any length where `context` is None.
+
+    An encoder-decoder reads its first `source` tokens as the source, the others as the decoder's input."""
 
     vocab: int
     context: int | None = None
+    source: int = 0
 
 
 def check_inputs(x, inputs):
@@ -90,6 +93,10 @@ def _check_tokens(x, inputs):
     if context is not None and shape[1] > context:
         raise ValueError(
             f"x holds sequences of {shape[1]} tokens but the context is {context}: pass x[:, -{context}:], or build the model with context={shape[1]}"
+        )
+    if shape[1] <= inputs.source:
+        raise ValueError(
+            f"x holds sequences of {shape[1]} tokens, but {inputs.source} are the source and the decoder needs one at least: pass source and target side by side, (B, {inputs.source} + T)"
         )
     low, high = int(x.min()), int(x.max())
     if low < 0:
@@ -297,6 +304,37 @@ def check_trainable(names):
         raise ValueError(
             "everything is frozen, so there is nothing to train: call unfreeze(), or freeze fewer layers"
         )
+
+
+def check_sequence(x, inputs):
+    """Raise ValueError unless x holds sequences (B, T, I) of I = `inputs` numbers a step, with at least one step."""
+    if np.ndim(x) != 3:
+        raise ValueError(
+            f"x has shape {tuple(np.shape(x))} but sequences are (B, T, I): a single sequence needs x[None], one number a step x[..., None]"
+        )
+    if x.shape[2] != inputs:
+        raise ValueError(
+            f"x has {x.shape[2]} numbers a step but the layer takes {inputs}: build it with inputs={x.shape[2]}"
+        )
+    if 0 in x.shape[:2]:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}: pass at least one sequence of at least one step"
+        )
+
+
+def check_state(state, shape, arrays=1):
+    """Raise ValueError unless `state` is None or what a recurrent layer returns: an array of `shape` (B, H), or, where `arrays` is 2, a pair
+    (h, c) of them."""
+    if state is None:
+        return
+    if arrays == 2 and not (isinstance(state, tuple | list) and len(state) == 2):
+        raise ValueError("the state of an LSTM is a pair (h, c): pass what it returned, or None")
+    for array in state if arrays == 2 else [state]:
+        if isinstance(array, tuple | list) or tuple(array.shape) != shape:
+            given = "a pair" if isinstance(array, tuple | list) else f"shape {tuple(array.shape)}"
+            raise ValueError(
+                f"the state has {given} where the batch and the layer need {shape}: pass what the layer returned for this batch, or None"
+            )
 
 
 def check_heads(width, heads):

@@ -10,6 +10,8 @@ from dlcourse.geometry import output_size
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
 NORMS = ("none", "batch", "layer", "rms")
 POOLS = ("max", "avg")
+CELLS = ("rnn", "gru", "lstm")
+TASKS = ("pretrain", "classify", "label", "span")  # of BERT
 POSITIONS = ("learned", "sinusoidal", "rotary", "alibi", "none")
 
 
@@ -127,8 +129,9 @@ class ResNetConfig:
     """A residual network for small images  (eq-residual-block; He et al. 2016): a 3 x 3 convolution, stages of residual blocks, the mean over
     all pixels, and one Linear layer.
 
-    The default is ResNet-20; `blocks=(n, n, n)` gives 6 n + 2 layers. Raises ValueError for sizes that are not whole numbers of at least 1,
-    and for numbers of widths, blocks and strides that differ."""
+    The default is ResNet-20; `blocks=(n, n, n)` gives 6 n + 2 layers. With down="pool", a stage begins with a convolution and a pooling over
+    stride x stride pixels, and may have no block. Raises ValueError for sizes that are not whole numbers of at least 1, for numbers of
+    widths, blocks and strides that differ, and for identity=True where no norm or no skip would make a block the identity."""
 
     inputs: tuple[int, int, int] = (32, 32, 3)  # height, width, channels of one image
     widths: tuple[int, ...] = (16, 32, 64)  # channels of each stage
@@ -142,38 +145,62 @@ class ResNetConfig:
     outputs: int = 10  # classes
     skip: bool = True  # False takes the skips away: the plain network of the same depth
     norm: str = "batch"  # behind every convolution: batch or none
+    # what makes an image smaller: the stride of a block, or a convolution and a max-pooling in front of the stage
+    down: str = "stride"
+    identity: bool = False  # True starts every block as its skip: the last norm's weight is 0
 
     def __post_init__(self):
         _check_image(self.inputs)
         sizes = {
             name: getattr(self, name) for name in ("widths", "blocks", "strides", "stem", "outputs")
         }
+        _check_choice("down", self.down, ("stride", "pool"))
         _check_entries(widths=self.widths, blocks=self.blocks, strides=self.strides)
         _check_one(stem=self.stem, outputs=self.outputs)
-        _check_whole("the sizes of a network", **sizes)
+        fewest = 0 if self.down == "pool" else 1
+        _check_whole("blocks of a stage", least=fewest, blocks=self.blocks)
+        _check_whole("the sizes of a network", **{**sizes, "blocks": ()})
         if not self.widths or not len(self.widths) == len(self.blocks) == len(self.strides):
             raise ValueError(
                 f"widths={self.widths}, blocks={self.blocks}, strides={self.strides}: give one entry of each for every stage"
             )
         _check_choice("norm", self.norm, ("batch", "none"))
-        if not isinstance(self.skip, bool):
-            raise ValueError(f"skip={self.skip!r}: it is True or False")
+        for name in ("skip", "identity"):
+            if not isinstance(getattr(self, name), bool):
+                raise ValueError(f"{name}={getattr(self, name)!r}: it is True or False")
+        if self.identity and (self.norm == "none" or not self.skip):
+            raise ValueError(
+                'identity=True needs the skip and a norm whose weight can be 0: use skip=True and norm="batch"'
+            )
         _set(self, inputs=self.inputs, **sizes)
+        self._check_pooling()
 
     @property
     def depth(self):
-        """Layers with weights on the longest way through: 2 sum(blocks) + 2."""
-        return 2 * sum(self.blocks) + 2
+        """Layers with weights on the longest way through: 2 sum(blocks) + 2, and one more for every pooling stage."""
+        return 2 * sum(self.blocks) + 2 + (len(self.widths) if self.down == "pool" else 0)
 
     @property
     def plan(self):
-        """[(inputs, outputs, stride)] of every block, first to last."""
+        """[(kind, inputs, outputs, stride)] of every block, first to last; its kind is "residual" or "pool"."""
         plan, inputs = [], self.stem
         for width, count, stride in zip(self.widths, self.blocks, self.strides, strict=True):
+            if self.down == "pool":
+                plan.append(("pool", inputs, width, stride))
+                inputs, stride = width, 1
             for i in range(count):
-                plan.append((inputs, width, stride if i == 0 else 1))
+                plan.append(("residual", inputs, width, stride if i == 0 else 1))
                 inputs = width
         return plan
+
+    def _check_pooling(self):
+        sides = self.inputs[:2]
+        for kind, _, _, stride in self.plan:
+            if kind == "pool" and min(sides) < stride:
+                raise ValueError(
+                    f"strides={self.strides} pool an image of {sides[0]} x {sides[1]} pixels by {stride}: use smaller strides or larger images"
+                )
+            sides = [side // stride if kind == "pool" else -(-side // stride) for side in sides]
 
 
 @dataclass(frozen=True)
@@ -226,6 +253,160 @@ class GPTConfig:
     def outputs(self):
         """Its classes: the tokens."""
         return self.vocab
+
+
+@dataclass(frozen=True)
+class RNNConfig:
+    """Recurrent layers over tokens  (eq-rnn-cell, eq-gru-cell, eq-lstm-cell): a language model, or with `classes` a classifier of sequences.
+
+    Sequences for a classifier are padded on the left, so that the last state has seen the end. Raises ValueError for sizes that are not whole
+    numbers of at least 1, an unknown cell, or a dropout outside [0, 1)."""
+
+    vocab: int  # tokens are 0 ... vocab-1
+    embed: int = 64  # numbers in the vector of a token
+    hidden: int = 128  # numbers in the state of each layer
+    layers: int = 1  # each reads the states of the one below
+    cell: str = "lstm"  # rnn, gru or lstm
+    classes: int | None = None  # None: logits over the vocabulary at every position
+    context: int | None = None  # the longest sequence; None is any length
+    dropout: float = 0.0  # probability with which training drops a number that a layer hands up
+
+    def __post_init__(self):
+        sizes = {name: getattr(self, name) for name in ("vocab", "embed", "hidden", "layers")}
+        for name in ("classes", "context"):
+            if getattr(self, name) is not None:
+                sizes[name] = getattr(self, name)
+        _check_one(**sizes)
+        _check_whole("the sizes of a recurrent network", **sizes)
+        _check_choice("cell", self.cell, CELLS)
+        _check_dropout(self.dropout)
+        _set(self, **sizes)
+
+    @property
+    def inputs(self):
+        return Tokens(self.vocab, self.context)
+
+    @property
+    def outputs(self):
+        """Classes of a row of logits."""
+        return self.classes or self.vocab
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """An encoder that reads a source, and a decoder that writes a target  (eq-transformer; Vaswani et al. 2017).
+
+    It takes source and decoder's input side by side, (B, source + target). Raises ValueError for sizes that are not whole numbers of at least 1,
+    a width that `heads` does not divide, a padding outside the vocabulary, and an unknown choice."""
+
+    vocab: int  # tokens, of source and target together
+    source: int  # S: the longest source, padded to it
+    target: int  # T: the longest target, padded to it
+    layers: int = 2  # blocks of the encoder, and as many of the decoder
+    heads: int = 4  # of each attention
+    width: int = 64  # channels C of a token on its way
+    hidden: int | None = None  # units of each block's perceptron; None means 4 width
+    dropout: float = 0.0  # probability with which training drops an embedding, an attention weight, an output of a layer
+    norm_first: bool = True  # pre-norm; False is post-norm, as the paper has it
+    positions: str = "sinusoidal"  # sinusoidal or learned
+    pad: int = 0  # the token that fills a source up; nothing looks at it
+    tied: bool = True  # the head's weights are those of the embedding
+    activation: str = "relu"  # of the perceptrons: relu, gelu or silu
+
+    def __post_init__(self):
+        if self.hidden is None and isinstance(self.width, Integral):
+            object.__setattr__(self, "hidden", 4 * self.width)
+        names = ("vocab", "source", "target", "layers", "heads", "width", "hidden")
+        sizes = {name: getattr(self, name) for name in names}
+        _check_one(**sizes)
+        _check_whole("the sizes of a Transformer", **sizes)
+        _check_whole("tokens", least=0, pad=self.pad)
+        if self.pad >= self.vocab:
+            raise ValueError(
+                f"pad={self.pad} but vocab is {self.vocab}: the padding is one of the tokens 0 ... {self.vocab - 1}"
+            )
+        check_heads(self.width, self.heads)
+        _check_dropout(self.dropout)
+        _check_choice("positions", self.positions, ("sinusoidal", "learned"))
+        _check_choice("activation", self.activation, ("relu", "gelu", "silu"))
+        _check_flags(norm_first=self.norm_first, tied=self.tied)
+        if self.positions == "sinusoidal" and self.width % 2:
+            raise ValueError(
+                f"width={self.width} is odd, but sines and cosines come in pairs: take width={self.width + 1}"
+            )
+        _set(self, **sizes, pad=self.pad)
+
+    @property
+    def inputs(self):
+        """What the model takes: tokens (B, S + T), the source and the decoder's input side by side."""
+        return Tokens(self.vocab, self.source + self.target, self.source)
+
+    @property
+    def outputs(self):
+        """Its classes: the tokens."""
+        return self.vocab
+
+
+@dataclass(frozen=True)
+class BERTConfig:
+    """A Transformer encoder that reads both ways  (eq-bert; Devlin et al. 2019), with the head of one task on it.
+
+    `replace(config, task="classify", outputs=7)` is the same network with another head. The special tokens are those of WordPieceTokenizer; the
+    released models of 30,522 tokens have sep=102. Raises ValueError for sizes that are not whole numbers of at least 1, a width that `heads`
+    does not divide, special tokens outside the vocabulary, an unknown task, and `outputs` that do not fit it."""
+
+    vocab: int  # tokens that the tokeniser knows
+    context: int = 64  # the longest sequence that it reads
+    layers: int = 2  # blocks
+    heads: int = 4  # of attention in each block
+    width: int = 128  # channels C of a token on its way
+    hidden: int | None = None  # units of each block's perceptron; None means 4 width
+    dropout: float = 0.0  # probability with which training drops an embedding, an attention weight, an output of a layer
+    pad: int = 0  # the token that fills up a sequence; nobody looks at it
+    sep: int = 3  # the token that ends a sentence: behind the first one, segment 1 begins
+    task: str = "pretrain"  # pretrain, classify, label or span
+    outputs: int | None = None  # classes of classify and label; the others know their own
+    exact_gelu: bool = True  # x Phi(x), as in the released models; False takes the tanh form
+    eps: float = 1e-12  # of the layer norms
+
+    def __post_init__(self):
+        if self.hidden is None and isinstance(self.width, Integral):
+            object.__setattr__(self, "hidden", 4 * self.width)
+        names = ("vocab", "context", "layers", "heads", "width", "hidden")
+        sizes = {name: getattr(self, name) for name in names}
+        _check_one(**sizes)
+        _check_whole("the sizes of a BERT", **sizes)
+        check_heads(self.width, self.heads)
+        _check_dropout(self.dropout)
+        _check_choice("task", self.task, TASKS)
+        _check_flags(exact_gelu=self.exact_gelu)
+        special = {"pad": self.pad, "sep": self.sep}
+        _check_whole("special tokens", least=0, **special)
+        for name, token in special.items():
+            if token >= self.vocab:
+                raise ValueError(
+                    f"{name}={token} but vocab is {self.vocab}: give the number that the tokeniser has for it, at most {self.vocab - 1}"
+                )
+        if not isinstance(self.eps, Real) or not self.eps > 0:
+            raise ValueError(f"eps={self.eps!r}: it is a small number above 0, such as 1e-12")
+        own = {"pretrain": self.vocab, "span": self.context}.get(self.task)
+        if self.outputs is None and own is None:
+            raise ValueError(
+                f"task {self.task!r} needs the number of its classes: write outputs=2 for two"
+            )
+        if own is not None and self.outputs not in (None, own):
+            raise ValueError(
+                f"outputs={self.outputs} does not fit task {self.task!r}, which has {own}: leave it out, outputs=None"
+            )
+        outputs = own if self.outputs is None else self.outputs
+        _check_one(outputs=outputs)
+        _check_whole("the sizes of a BERT", outputs=outputs)
+        _set(self, **sizes, **special, outputs=outputs)
+
+    @property
+    def inputs(self):
+        """What the model takes: tokens (B, T)."""
+        return Tokens(self.vocab, self.context)
 
 
 # ---------------------------------------------------------------- what is refused

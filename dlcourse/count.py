@@ -71,8 +71,14 @@ def _(config: ResNetConfig):
         return rows[-1].shape[:2]
 
     sides = convolution("stem", "stem_norm", config.inputs[:2], config.inputs[2], config.stem, 3)
-    for i, (inputs, outputs, stride) in enumerate(config.plan):
+    for i, (kind, inputs, outputs, stride) in enumerate(config.plan):
         before, b = sides, f"blocks.{i}"
+        if kind == "pool":
+            bias = config.norm == "none"
+            rows.append(_convolution(f"{b}.conv", before, inputs, outputs, 3, 1, bias=bias))
+            sides = tuple(output_size(side, stride, stride) for side in before)
+            rows.extend(_norm(f"{b}.norm", config.norm, (*sides, outputs)))
+            continue
         sides = convolution(f"{b}.conv_1", f"{b}.norm_1", before, inputs, outputs, 3, stride)
         convolution(f"{b}.conv_2", f"{b}.norm_2", sides, outputs, outputs, 3)
         if config.skip and (stride > 1 or inputs != outputs):

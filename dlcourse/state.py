@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dlcourse import huggingface
 from dlcourse.config import ResNetConfig
 from dlcourse.errors import need, suggestion
 from dlcourse.initial import initial_state
@@ -102,6 +103,34 @@ def from_torch(array):
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
 
 
+# ---------------------------------------------------------------- foreign checkpoints
+
+
+def from_huggingface(model_type, tensors, heads=None):
+    """(config, state) of a checkpoint of Hugging Face's transformers: "gpt2" takes the tensors {name: array} of a GPT2LMHeadModel,
+    "bert" those of a BertForPreTraining, or for a sequence, tokens or a span.
+
+    GPT-2's matrices (I, O) are turned, its queries, keys and values separated. No tensor tells the number of heads: None means width / 64, as in all
+    published models. Raises ValueError that lists missing, unknown and mis-shaped names."""
+    prepare, configure, table_of = huggingface.layout_of(model_type)
+    tensors = prepare(tensors)
+    config = configure(tensors, heads)
+    table = table_of(config)
+    check_names({name: shape for name, (shape, _) in table.items()}, tensors)
+    return config, huggingface.to_ours(tensors, table)
+
+
+def to_huggingface(model_type, config, state):
+    """{name: array} as transformers names and lays them out: the way back from `from_huggingface`.
+
+    A tied head stands under the name of the embedding alone, as in the published files. Raises ValueError for a model that this type can't
+    hold, and as `check_names` does."""
+    *_, table_of = huggingface.layout_of(model_type)
+    table = table_of(config)
+    check_names({name: array.shape for name, array in initial_state(config, 0).items()}, state)
+    return huggingface.to_theirs(state, table)
+
+
 # ---------------------------------------------------------------- batch norm
 
 
@@ -111,6 +140,10 @@ def fold_norms(config, state, eps=1e-5):
     The state of a ResNetConfig(norm="batch") -> the state of the same network with norm="none". In evaluation mode, where the statistics are
     constants, the two have equal outputs. w (O, K, K, I), all others (O,); `eps` is the norms' own. Raises ValueError where there is no batch
     norm to fold, and for a state of another network."""
+    if isinstance(config, ResNetConfig) and config.down == "pool":
+        raise ValueError(
+            'with down="pool" a pooling stands between convolution and norm, and a negative gamma would turn its maximum into a minimum: fold a network with down="stride"'
+        )
     if not isinstance(config, ResNetConfig) or config.norm != "batch":
         raise ValueError(
             f'{config} has no batch norm behind its convolutions: pass a ResNetConfig(norm="batch")'

@@ -95,7 +95,10 @@ def test_depth_and_plan():
     assert [ResNetConfig(blocks=(n, n, n)).depth for n in (3, 5, 9, 18)] == [20, 32, 56, 110]
     config = ResNetConfig(widths=(16, 32), blocks=(2, 1), strides=(1, 2), stem=8)
     assert config.depth == 8
-    assert config.plan == [(8, 16, 1), (16, 16, 1), (16, 32, 2)]
+    assert config.plan == [("residual", 8, 16, 1), ("residual", 16, 16, 1), ("residual", 16, 32, 2)]
+    config = ResNetConfig(widths=(16, 32), blocks=(2, 0), strides=(2, 3), stem=8, down="pool")
+    assert config.depth == 8
+    assert config.plan == [("pool", 8, 16, 2), ("residual", 16, 16, 1), ("residual", 16, 16, 1), ("pool", 16, 32, 3)]
 
 
 IMAGES_REFUSED = [
@@ -144,7 +147,16 @@ RESNET_REFUSED = [
     ({"strides": (1, 2)}, "widths=(16, 32, 64), blocks=(3, 3, 3), strides=(1, 2): give one entry of each for every stage"),
     ({"widths": (), "blocks": (), "strides": ()}, "widths=(), blocks=(), strides=(): give one entry of each for every stage"),
     ({"strides": (1, 2, 0)}, "strides holds 0: the sizes of a network are whole numbers of at least 1"),
-    ({"blocks": (3, 0, 3)}, "blocks holds 0: the sizes of a network are whole numbers of at least 1"),
+    ({"blocks": (3, 0, 3)}, "blocks holds 0: blocks of a stage are whole numbers of at least 1"),
+    ({"blocks": (3, -1, 3), "down": "pool"}, "blocks holds -1: blocks of a stage are whole numbers of at least 0"),
+    ({"down": "max"}, "unknown down 'max': choose one of stride, pool"),
+    (
+        {"down": "pool", "strides": (4, 4, 3), "inputs": (32, 40, 3)},
+        "strides=(4, 4, 3) pool an image of 2 x 2 pixels by 3: use smaller strides or larger images",
+    ),
+    ({"identity": 1}, "identity=1: it is True or False"),
+    ({"identity": True, "skip": False}, 'identity=True needs the skip and a norm whose weight can be 0: use skip=True and norm="batch"'),
+    ({"identity": True, "norm": "none"}, "identity=True needs the skip and a norm"),
     ({"stem": 2.5}, "stem holds 2.5: the sizes of a network are whole numbers of at least 1"),
     ({"stem": (16,)}, "stem=(16,) is not a number: write one number, stem=3"),
     ({"norm": "layer"}, "unknown norm 'layer': choose one of batch, none"),

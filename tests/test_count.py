@@ -19,6 +19,7 @@ CONFIGS = {
     "odd sides": CNNConfig((13, 9, 2), channels=(3, 4), kernel=3, padding=(1, 0), pool="avg", hidden=()),
     "ResNet-8": ResNetConfig(blocks=(1, 1, 1)),
     "ResNet, odd sides": ResNetConfig((13, 9, 1), widths=(4, 6, 6), blocks=(2, 1, 1), strides=(2, 1, 3), stem=5),
+    "with pooling": ResNetConfig((13, 9, 1), widths=(4, 6), blocks=(2, 0), strides=(2, 3), stem=5, down="pool"),
     "without skips": ResNetConfig((8, 8, 3), widths=(4, 8), blocks=(1, 2), strides=(1, 2), skip=False),
     "without norms": ResNetConfig((8, 8, 3), widths=(4, 8), blocks=(1, 2), strides=(1, 2), norm="none"),
 }

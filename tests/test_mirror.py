@@ -46,24 +46,61 @@ EXCEPTIONS = {
     ("module.py:Module", "docstring"): "a NumPy module finds its parameters itself, the others extend the framework's",
     **{
         (f"layers.py:{layer}.__call__", "name"): "PyTorch's and MLX's own layers are called as they are"
-        for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")
+        for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm")
     },
     ("layers.py:BatchNorm", "docstring"): "PyTorch keeps the channels of images on the second axis",
     **{
         (place, "docstring"): "dropout acts where a generator is given in NumPy, in training mode elsewhere; the gradients are NumPy's"
-        for place in ("mlp.py:MLP", "cnn.py:CNN")
+        for place in ("mlp.py:MLP", "cnn.py:CNN", "attention.py:MultiHeadAttention", "transformer.py:FeedForward")
     },
     **{
         (f"{place}.{call}", "name"): "PyTorch calls it forward"
-        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResidualBlock", "resnet.py:ResNet")
+        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResidualBlock", "resnet.py:PoolBlock", "resnet.py:ResNet")
         for call in ("__call__", "forward")
     },
     **{
         (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
         for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResNet")
     },
+    ("resnet.py:PoolBlock", "docstring"): "PyTorch's images are channels first",
     ("resnet.py:ResidualBlock", "docstring"): "PyTorch's images are channels first; the gradient is NumPy's",
     ("resnet.py:identity", "name"): "the frameworks have nn.Identity",
+    **{
+        (f"attention.py:{name}", "name"): "PyTorch and MLX bring their own operations and gradients"
+        for name in ("attention", "rope", "streaming_attention", "turned")
+    },
+    **{
+        (place, "docstring"): "dropout acts where a generator is given in NumPy; the gradients are NumPy's"
+        for place in ("transformer.py:Block", "transformer.py:Transformer", "gpt.py:GPT", "bert.py:BERT")
+    },
+    **{
+        (f"{place}.{call}", "name"): "PyTorch calls it forward"
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+            "bert.py:BERT",
+        )
+        for call in ("__call__", "forward")
+    },
+    **{
+        (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+            "bert.py:BERT",
+        )
+    },
+    **{
+        (f"transformer.py:Transformer.{method}", kind): "in NumPy it takes a generator and returns its backward too"
+        for method in ("encode", "decode")
+        for kind in ("signature", "docstring")
+    },
     ("optim.py:Optimizer", "docstring"): "NumPy packs one flat buffer, the others wrap the framework's class",
     ("optim.py:Optimizer.__init__", "signature"): "the wrappers take what they wrap",
     ("optim.py:Optimizer.zero_gradients", "name"): "it clears NumPy's flat buffer",
@@ -77,6 +114,22 @@ EXCEPTIONS = {
     ("optim.py:clip_gradients", "signature"): "gradients are values in MLX",
     ("optim.py:clip_gradients", "docstring"): "gradients are values in MLX, so that it returns the clipped ones too",
     ("learner.py:Learner", "docstring"): "each names the generator of its dropout masks",
+    **{(f"recurrent.py:{cell}_cell", "name"): "PyTorch and MLX bring layers and their gradients" for cell in ("rnn", "lstm", "gru")},
+    **{(f"recurrent.py:{layer}", "docstring"): "the backward pass is NumPy's" for layer in ("Elman", "LSTM", "GRU")},
+    **{
+        (
+            f"recurrent.py:{layer}.__call__",
+            "name",
+        ): "a base class of the three has it in NumPy and PyTorch, in MLX each extends a layer of its own"
+        for layer in ("Elman", "LSTM", "GRU")
+    },
+    ("rnn.py:RNN", "docstring"): "dropout acts where a generator is given in NumPy, in training mode elsewhere; the gradients are NumPy's",
+    **{("rnn.py:RNN." + call, "name"): "PyTorch calls it forward" for call in ("__call__", "forward")},
+    **{
+        (f"rnn.py:RNN.{method}", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
+        for method in ("__call__", "unroll")
+    },
+    ("rnn.py:RNN.unroll", "docstring"): "gradients flow back into a given state in the frameworks only",
 }
 
 
@@ -182,7 +235,19 @@ def public_methods(cls):
 OUTSIDE = {
     **{
         (model, method): reason
-        for model in ("MLP", "CNN", "ResNet", "ResidualBlock")
+        for model in (
+            "MLP",
+            "CNN",
+            "ResNet",
+            "ResidualBlock",
+            "PoolBlock",
+            "MultiHeadAttention",
+            "FeedForward",
+            "Block",
+            "GPT",
+            "Transformer",
+            "BERT",
+        )
         for method, reason in {
             "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
             "forward": "PyTorch's name for it",
@@ -201,10 +266,10 @@ OUTSIDE = {
         for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
         for call in ("__call__", "forward")
     },
-    **{(layer, "__call__"): "the frameworks' own" for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")},
+    **{(layer, "__call__"): "the frameworks' own" for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm")},
     **{
         (layer, method): reason
-        for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm", "Conv2d", "MaxPool2d", "AvgPool2d")
+        for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm", "Conv2d", "MaxPool2d", "AvgPool2d")
         for method, reason in {
             "named_parameters": "the frameworks have their own",
             "named_buffers": "the frameworks have their own",
@@ -218,10 +283,33 @@ OUTSIDE = {
             "zero_gradients": "the frameworks have their own way",
         }.items()
     },
+    **{("Transformer", method): "in NumPy it takes a generator" for method in ("encode", "decode")},
     ("Learner", "__init__"): "only NumPy's takes workers: the others have threads of their own",
     ("clip_gradients", ""): "values in MLX",
     **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},
     **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "Adam", "AdamW")},
+    **{
+        (thing, method): "as in the other models and layers"
+        for thing in ("RNN", "Elman", "LSTM", "GRU")
+        for method in (
+            "__call__",
+            "forward",
+            "named_parameters",
+            "named_buffers",
+            "train",
+            "eval",
+            "freeze",
+            "unfreeze",
+            "gradients",
+            "zero_gradients",
+        )
+    },
+    **{
+        (layer, method): "inside a model, parameters are reached through it"
+        for layer in ("Elman", "LSTM", "GRU")
+        for method in ("state", "load_state")
+    },
+    ("RNN", "unroll"): "NumPy's takes a generator",
 }
 
 

@@ -49,6 +49,7 @@ def check_optim(optim, _=None):
 def check_layers(layers, _=None):
     models.check_linear_layer(layers)
     models.check_shared_layer(layers)
+    models.check_embedding_layer(layers)
     models.check_norm_layers(layers)
     models.check_convolution_layers(layers)
     models.check_layer_refusals(layers)
@@ -113,6 +114,13 @@ SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.functional", "embedding", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    (
+        "dlcourse.numpy.functional",
+        "embedding",
+        "np.argsort(flat, kind='stable') -> np.argsort(flat)",
+    ): "the terms of a sum in another order",
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "cross_entropy", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "_kept_labels", "1 -> 2 (number 2)"): ANY_NEGATIVE,
@@ -435,6 +443,13 @@ FAMOUS = [
     ),
     ("dlcourse.numpy.resnet", "one norm for both convolutions", "self.norm_2(z)", "self.norm_1(z)"),
     ("dlcourse.numpy.resnet", "blocks' way back in the order of forward", "for back in reversed(backs[1:]):", "for back in backs[1:]:"),
+    (
+        "dlcourse.numpy.resnet",
+        "pooling and norm exchanged on the way back",
+        "conv_back(pool_back(norm_back(relu_back(dy))))",
+        "conv_back(pool_back(relu_back(dy)))",
+    ),
+    ("dlcourse.numpy.resnet", "pooling of two pixels, whatever the stride", "MaxPool2d(stride)", "MaxPool2d(2)"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),

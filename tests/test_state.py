@@ -443,6 +443,9 @@ def test_folding_by_the_formula():
 
 def test_folding_refuses():
     config = FOLDED["with projections"]
+    pooled = replace(config, down="pool")
+    with pytest.raises(ValueError, match=r'a negative gamma would turn its maximum into a minimum: fold a network with down="stride"$'):
+        state.fold_norms(pooled, initial_state(pooled, 0))
     for wrong in (replace(config, norm="none"), MLPConfig(4, norm="batch"), CNNConfig()):
         with pytest.raises(ValueError, match=r'has no batch norm behind its convolutions: pass a ResNetConfig\(norm="batch"\)$'):
             state.fold_norms(wrong, initial_state(wrong, 0))

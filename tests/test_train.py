@@ -3,6 +3,7 @@
 import errno
 import json
 import math
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -483,3 +484,38 @@ def test_progress_on_a_terminal_needs_no_tqdm(monkeypatch):
     monkeypatch.setattr("sys.stderr.isatty", lambda: True)
     monkeypatch.setattr(train.importlib.util, "find_spec", lambda name: None)
     assert len(fit(learner(), progress="auto")) == 4
+
+
+# ---------------------------------------------------------------- a part of the examples in each epoch
+
+
+def test_steps_bound_an_epoch(backend_name):
+    seen = []
+    who = learner(backend_name)
+    step = who.step
+    who.step = lambda batch, lr: (seen.append(len(batch[0])), step(batch, lr))[1]
+    history = fit(who, epochs=3, steps=2, schedule=lambda step, total: 0.01 if (step < total == 6) else None)
+    assert seen == [16] * 6 and len(history) == 3
+    assert all(math.isfinite(loss) for loss in history.loss)
+
+
+def test_resume_with_steps_continues_bit_for_bit(tmp_path):
+    whole, parted = learner(dropout=0.4), learner(dropout=0.4)
+    expected = fit(whole, steps=2)
+    parted.step = InterruptAfter(parted, 2 * 2 + 1)
+    with pytest.raises(train.Interrupted, match="stopped after 2 of 4 epochs"):
+        fit(parted, steps=2, folder=tmp_path)
+    with pytest.raises(ValueError, match=r"steps = 2 \(now 3\)"):
+        fit(learner(dropout=0.4), steps=3, folder=tmp_path, resume=True)
+    again = learner(dropout=0.4)
+    assert without_seconds(fit(again, steps=2, folder=tmp_path, resume=True)) == without_seconds(expected)
+    assert_same(again.state(), whole.state())
+
+
+def test_a_run_without_steps_records_none(tmp_path):
+    """Checkpoints from before there were any can be resumed; their checksum of the targets is that of all bytes at once."""
+    fit(learner(), epochs=1, folder=tmp_path)
+    run = json.loads(state.load_metadata(tmp_path / train.CHECKPOINT)["about"])["run"]
+    assert "steps" not in run and run["checksum of the targets"] == zlib.crc32(TRAIN.y)
+    y = np.arange(25_000)
+    assert train._checksum(y) == zlib.crc32(y)

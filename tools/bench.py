@@ -10,7 +10,15 @@ from pathlib import Path
 
 EXTRAS = ("torch",)
 # and the numbers of threads that they run with
-BENCHMARKS = {"mlp_step": (1, 2), "norms": (1,), "convolution": (1,), "cnn_step": (1, 2), "cnn_memory": (1, 2)}
+BENCHMARKS = {
+    "mlp_step": (1, 2),
+    "norms": (1,),
+    "convolution": (1,),
+    "cnn_step": (1, 2),
+    "cnn_memory": (1, 2),
+    "lstm_step": (1, 2),
+    "gpt_step": (1, 2),
+}
 RESULT = Path("results/bench.json")
 
 

@@ -62,10 +62,12 @@ class MultiHeadAttention(Module):
 class KVCache:
     """The keys and values of all positions so far, (B, H, length, D), in arrays for `context` positions.
 
-    Inference only: what is kept here has no way back."""
+    They have the dtype and the device of the array `like`. Inference only: what is kept here has no
+    way back."""
 
-    def __init__(self, batch, heads, context, size, dtype=mx.float32):
-        self.keys, self.values = (mx.zeros((batch, heads, context, size), dtype) for _ in range(2))
+    def __init__(self, batch, heads, context, size, like):
+        shape = batch, heads, context, size
+        self.keys, self.values = (mx.zeros(shape, like.dtype) for _ in range(2))
         self.length = 0
 
     def extend(self, k, v):
@@ -74,6 +76,11 @@ class KVCache:
         self.keys[:, :, new], self.values[:, :, new] = k, v
         self.length = new.stop
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def select(self, rows):
+        """Go on with these sequences alone, in this order; one may come several times."""
+        rows = mx.array(rows)
+        self.keys, self.values = self.keys[rows], self.values[rows]
 
 
 def _rope(x, offset=0, base=10000.0):

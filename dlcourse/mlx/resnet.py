@@ -2,7 +2,7 @@
 
 import mlx.nn as nn
 
-from dlcourse.mlx.layers import BatchNorm, Conv2d, Linear
+from dlcourse.mlx.layers import BatchNorm, Conv2d, Linear, MaxPool2d
 from dlcourse.mlx.module import Module
 
 NORMS = {"batch": BatchNorm, "none": nn.Identity}
@@ -37,9 +37,25 @@ class ResidualBlock(Module):
         return nn.relu(z)
 
 
+class PoolBlock(Module):
+    """y = relu(norm(pool(conv(x)))): a convolution 3 x 3, then the largest of stride x stride pixels  (eq-max-pool).
+
+    x (B, H, W, I) -> y (B, H / stride, W / stride, O), rounded down. The norm comes after the
+    pooling, which leaves it fewer pixels to pass over."""
+
+    def __init__(self, inputs, outputs, stride, norm="batch"):
+        super().__init__()
+        self.conv = Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")
+        self.pool = MaxPool2d(stride)
+        self.norm = NORMS[norm](outputs)
+
+    def __call__(self, x):
+        return nn.relu(self.norm(self.pool(self.conv(x))))
+
+
 class ResNet(Module):
-    """A convolution 3 x 3, residual blocks, the mean over all pixels, one Linear layer  (eq-residual-block,
-    eq-global-avg-pool).
+    """A convolution 3 x 3, the blocks of config.plan, the mean over all pixels, one Linear layer
+    (eq-residual-block, eq-global-avg-pool).
 
     x (B, H, W, C), the (H, W, C) of config.inputs -> logits (B, O). Training takes the statistics of the
     batch for its norms."""
@@ -49,7 +65,12 @@ class ResNet(Module):
         self.config = config
         self.stem = Conv2d(config.inputs[2], config.stem, 3, padding=1, bias=config.norm == "none")
         self.stem_norm = NORMS[config.norm](config.stem)
-        self.blocks = [ResidualBlock(*shape, config.skip, config.norm) for shape in config.plan]
+        self.blocks = [
+            PoolBlock(*shape, config.norm)
+            if kind == "pool"
+            else ResidualBlock(*shape, config.skip, config.norm)
+            for kind, *shape in config.plan
+        ]
         self.head = Linear(config.widths[-1], config.outputs)
 
     def __call__(self, x):

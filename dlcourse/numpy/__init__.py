@@ -1,6 +1,7 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
 from dlcourse.numpy.attention import KVCache, MultiHeadAttention
+from dlcourse.numpy.bert import BERT
 from dlcourse.numpy.cnn import CNN
 from dlcourse.numpy.device import devices, resolve_device
 from dlcourse.numpy.gpt import GPT
@@ -17,13 +18,19 @@ from dlcourse.numpy.layers import (
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
 from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.numpy.resnet import ResidualBlock, ResNet
-from dlcourse.numpy.transformer import Block, FeedForward
+from dlcourse.numpy.recurrent import GRU, LSTM, Elman
+from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.numpy.rnn import RNN
+from dlcourse.numpy.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -31,6 +38,8 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",
@@ -39,9 +48,11 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

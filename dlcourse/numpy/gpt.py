@@ -56,9 +56,9 @@ class GPT(Module):
 
     def new_cache(self, batch):
         """An empty cache of keys and values for each block, for `batch` sequences."""
-        c = self.config
+        c, weight = self.config, self.tok.weight.data
         shape = batch, c.heads, c.context, c.width // c.heads
-        return [KVCache(*shape, self.dtype) for _ in self.blocks]
+        return [KVCache(*shape, like=weight) for _ in self.blocks]
 
     def _hidden(self, x, cache=None, rng=None):
         start = cache[0].length if cache else 0

@@ -146,7 +146,9 @@ class Learner:
             terms = (targets,)
         else:
             return (share,)
-        return [np.sum(t[part] != IGNORED) / np.sum(t != IGNORED) for t in terms]
+        return [
+            np.count_nonzero(t[part] != IGNORED) / np.count_nonzero(t != IGNORED) for t in terms
+        ]
 
     def _has_classes(self, targets):
         return self.loss == "cross_entropy" and targets.dtype.kind != "f"

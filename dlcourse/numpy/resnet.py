@@ -2,7 +2,7 @@
 
 from dlcourse.numpy import convolution as c
 from dlcourse.numpy import functional as f
-from dlcourse.numpy.layers import BatchNorm, Conv2d, Linear
+from dlcourse.numpy.layers import BatchNorm, Conv2d, Linear, MaxPool2d
 from dlcourse.numpy.module import Module
 
 
@@ -58,9 +58,32 @@ class ResidualBlock(Module):
         return y, backward
 
 
+class PoolBlock(Module):
+    """y = relu(norm(pool(conv(x)))): a convolution 3 x 3, then the largest of stride x stride pixels  (eq-max-pool).
+
+    x (B, H, W, I) -> y (B, H / stride, W / stride, O), rounded down. The norm comes after the
+    pooling, which leaves it fewer pixels to pass over."""
+
+    def __init__(self, inputs, outputs, stride, norm="batch"):
+        self.conv = Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")
+        self.pool = MaxPool2d(stride)
+        self.norm = NORMS[norm](outputs)
+
+    def __call__(self, x):
+        z, conv_back = self.conv(x)
+        z, pool_back = self.pool(z)
+        z, norm_back = self.norm(z)
+        y, relu_back = f.relu(z)
+
+        def backward(dy):
+            return conv_back(pool_back(norm_back(relu_back(dy))))
+
+        return y, backward
+
+
 class ResNet(Module):
-    """A convolution 3 x 3, residual blocks, the mean over all pixels, one Linear layer  (eq-residual-block,
-    eq-global-avg-pool).
+    """A convolution 3 x 3, the blocks of config.plan, the mean over all pixels, one Linear layer
+    (eq-residual-block, eq-global-avg-pool).
 
     x (B, H, W, C), the (H, W, C) of config.inputs -> logits (B, O). Training takes the statistics of the
     batch for its norms."""
@@ -69,7 +92,12 @@ class ResNet(Module):
         self.config = config
         self.stem = Conv2d(config.inputs[2], config.stem, 3, padding=1, bias=config.norm == "none")
         self.stem_norm = NORMS[config.norm](config.stem)
-        self.blocks = [ResidualBlock(*shape, config.skip, config.norm) for shape in config.plan]
+        self.blocks = [
+            PoolBlock(*shape, config.norm)
+            if kind == "pool"
+            else ResidualBlock(*shape, config.skip, config.norm)
+            for kind, *shape in config.plan
+        ]
         self.head = Linear(config.widths[-1], config.outputs)
 
     def __call__(self, x, rng=None):  # nothing is dropped: rng is there for the learner

@@ -1,6 +1,7 @@
 """The PyTorch backend: what a good user of PyTorch would write, under the names of the course."""
 
 from dlcourse.torch.attention import KVCache, MultiHeadAttention
+from dlcourse.torch.bert import BERT
 from dlcourse.torch.cnn import CNN
 from dlcourse.torch.device import devices, resolve_device
 from dlcourse.torch.gpt import GPT
@@ -17,13 +18,19 @@ from dlcourse.torch.layers import (
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
 from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
-from dlcourse.torch.resnet import ResidualBlock, ResNet
-from dlcourse.torch.transformer import Block, FeedForward
+from dlcourse.torch.recurrent import GRU, LSTM, Elman
+from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
+from dlcourse.torch.rnn import RNN
+from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
+    "GRU",
+    "LSTM",
     "MLP",
+    "RNN",
     "SGD",
     "Adam",
     "AdamW",
@@ -31,6 +38,8 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
+    "Elman",
     "Embedding",
     "FeedForward",
     "KVCache",
@@ -39,9 +48,11 @@ __all__ = [
     "Linear",
     "MaxPool2d",
     "MultiHeadAttention",
+    "PoolBlock",
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -64,3 +64,16 @@ def test_state_survives_json_and_repeats_the_next_epoch():
 def test_refuses(arguments, complaint):
     with pytest.raises(ValueError, match=complaint):
         Batches(*arguments)
+
+
+def test_steps_make_an_epoch_a_random_part():
+    x = np.arange(100)
+    batches = Batches(x, x, 8, np.random.default_rng(0), steps=3)
+    assert len(batches) == 3
+    first, second = ([part for part, _ in batches] for _ in range(2))
+    assert [len(part) for part in first] == [8, 8, 8]
+    assert len(np.unique(np.concatenate(first))) == 24, "no example twice in an epoch"
+    assert not np.array_equal(np.concatenate(first), np.concatenate(second))
+    assert len(Batches(x, x, 8, np.random.default_rng(0), steps=50)) == 13, "an epoch has no more"
+    with pytest.raises(ValueError, match="steps=0: it must be a whole number of at least 1"):
+        Batches(x, x, 8, np.random.default_rng(0), steps=0)

@@ -216,12 +216,12 @@ def check_cache(a):
         layer, x = a.MultiHeadAttention(8, 2, bias=False), rng.normal(size=(3, 6, 8))
         layer.load_state(random_state(layer, rng))
         whole, _ = layer(x, causal=True, rope=rope)
-        cache, pieces = a.KVCache(3, 2, 6, 4, np.float64), []
+        cache, pieces = a.KVCache(3, 2, 6, 4, x), []
         for start, stop in ((0, 3), (3, 4), (4, 6)):
             pieces.append(layer(x[:, start:stop], causal=True, rope=rope, cache=cache)[0])
             assert cache.length == stop
         assert_close("y", np.concatenate(pieces, axis=1), whole, 1e-12)
-    assert a.KVCache(1, 1, 2, 1).keys.dtype == np.float32
+    assert a.KVCache(1, 1, 2, 1, x.astype(np.float32)).values.dtype == np.float32
 
 
 def check_manners(a):

@@ -58,6 +58,22 @@ def ramp(rng, shape, axis):
     return rng.permuted(np.broadcast_to(np.moveaxis(np.arange(shape[axis], dtype=float)[:, None], 0, axis), shape), axis=axis)
 
 
+def draw_embedding(rng, lead, width):
+    """A row that no token names, and more tokens than rows where there are many, so that some repeat."""
+    return (rng.normal(size=(4, width)),), (rng.integers(0, 3, size=lead),)
+
+
+def draw_pretraining(weights):
+    def draw(rng, lead, width):
+        size, vocab = 2 + math.prod(lead), width + 1
+        targets = np.where(rng.random((size, 4)) < 0.5, -100, rng.integers(0, vocab, size=(size, 4)))
+        targets[:, 0] = rng.integers(0, 2, size=size)
+        targets[0, 1] = 0
+        return (rng.normal(size=(size, 3, vocab)), rng.normal(size=(size, 2))), (targets, weights)
+
+    return draw
+
+
 def draw_layer_norm(rng, lead, width):
     width = max(width, 2)  # of one feature the bias is left, and a gradient of zero
     shape = (math.prod(lead), width)
@@ -172,6 +188,16 @@ def slow_gelu(v):
     return v / 2 * (1 + math.tanh(math.sqrt(2 / math.pi) * (v + 0.044715 * v**3)))
 
 
+def slow_exact_gelu(v):
+    return v * (1 + math.erf(v / math.sqrt(2))) / 2
+
+
+def slow_pretraining(arguments, constants):
+    (words, follows), (targets, weights) = arguments, constants
+    terms = (words, targets[:, 1:]), (follows, targets[:, 0])
+    return math.fsum(w * slow_cross_entropy((z,), (y, 0.0, -100)) for w, (z, y) in zip(weights, terms, strict=True))
+
+
 def slow_layer_norm(arguments, _):
     x, weight, bias = arguments
     return np.reshape([slow_normalised(row, 1e-5) for row in rows_of(x)], x.shape) * weight + bias
@@ -237,6 +263,12 @@ def torch_cross_entropy(torch, tensors, constants):
     return torch.nn.functional.cross_entropy(z, labels, label_smoothing=smoothing, ignore_index=ignore_index)
 
 
+def torch_pretraining(torch, tensors, constants):
+    targets, weights = torch.from_numpy(constants[0]), constants[1]
+    loss = torch.nn.functional.cross_entropy
+    return weights[0] * loss(tensors[0].flatten(0, 1), targets[:, 1:].flatten()) + weights[1] * loss(tensors[1], targets[:, 0])
+
+
 def one_array(name):
     return lambda f, arguments, constants: getattr(f, name)(*arguments)
 
@@ -257,6 +289,16 @@ def call_batch_norm(f, arguments, constants):
 
 CASES = [
     Case("linear", "", draw_linear, one_array("linear"), slow_linear, lambda torch, t, c: torch.nn.functional.linear(*t)),
+    Case(
+        "embedding",
+        "",
+        draw_embedding,
+        lambda f, arguments, constants: f.embedding(*constants, *arguments),
+        lambda arguments, constants: np.reshape(
+            [arguments[0][token] for token in constants[0].reshape(-1)], (*constants[0].shape, arguments[0].shape[1])
+        ),
+        lambda torch, t, c: torch.nn.functional.embedding(torch.from_numpy(np.asarray(c[0])), *t),
+    ),
     *(
         Case("dropout", variant, draw, call_dropout, slow_dropout, torch_dropout)
         for variant, draw in [
@@ -282,6 +324,22 @@ CASES = [
         one_array("gelu"),
         elementwise(slow_gelu),
         lambda torch, t, c: torch.nn.functional.gelu(*t, approximate="tanh"),
+    ),
+    Case(
+        "gelu",
+        "exact",
+        draw_array,
+        lambda f, arguments, constants: f.gelu(*arguments, exact=True),
+        elementwise(slow_exact_gelu),
+        lambda torch, t, c: torch.nn.functional.gelu(*t),
+    ),
+    Case(
+        "silu",
+        "",
+        draw_array,
+        one_array("silu"),
+        elementwise(lambda v: v / (1 + math.exp(-v))),
+        lambda torch, t, c: torch.nn.functional.silu(*t),
     ),
     Case(
         "layer_norm",
@@ -333,6 +391,10 @@ CASES = [
         ]
     ),
     *(
+        Case("pretraining_loss", variant, draw_pretraining(weights), with_targets("pretraining_loss"), slow_pretraining, torch_pretraining)
+        for variant, weights in [("", (1.0, 1.0)), ("weighted", (0.25, 0.5))]
+    ),
+    *(
         Case(
             "binary_cross_entropy",
             variant,
@@ -363,7 +425,7 @@ def check_manners(f, case, rng, lead, width):
     """float32 in, float32 out; arguments unchanged; backward twice gives the same; the default upstream gradient of a loss is 1."""
     arguments, constants = case.draw(rng, lead, width)
     arguments = tuple(x.astype(np.float32) for x in arguments)
-    constants = tuple(x.astype(np.float32) if np.asarray(x).dtype == np.float64 and np.ndim(x) else x for x in constants)
+    constants = tuple(x.astype(np.float32) if isinstance(x, np.ndarray) and x.dtype == np.float64 else x for x in constants)
     before = [np.copy(x) for x in (*arguments, *constants) if isinstance(x, np.ndarray)]
     y, backward = case.call(f, arguments, constants)
     assert y.dtype == np.float32, f"{case}: float32 gave {y.dtype}"
@@ -390,11 +452,13 @@ EXTREMES = np.array(
 )
 EXTREME_CALLS = {
     "linear": lambda f, x: f.linear(x, x[:3], x[0]),
+    "embedding": lambda f, x: f.embedding(np.array([0, 4, 4]), x),
     "dropout": lambda f, x: f.dropout(x, 0.5, np.random.default_rng(0)),
     "relu": lambda f, x: f.relu(x),
     "sigmoid": lambda f, x: f.sigmoid(x),
     "tanh": lambda f, x: f.tanh(x),
     "gelu": lambda f, x: f.gelu(x),
+    "silu": lambda f, x: f.silu(x),
     "layer_norm": lambda f, x: f.layer_norm(x, x[0], x[4]),
     "rms_norm": lambda f, x: f.rms_norm(x, x[0]),
     "batch_norm": lambda f, x: f.batch_norm(x, x[0], x[4], np.zeros(3, x.dtype), np.ones(3, x.dtype), True),
@@ -402,6 +466,7 @@ EXTREME_CALLS = {
     "log_softmax": lambda f, x: f.log_softmax(x),
     "mse_loss": lambda f, x: f.mse_loss(x, -x),
     "cross_entropy": lambda f, x: f.cross_entropy(x, np.array([1, 0, 2, 1, 0])),
+    "pretraining_loss": lambda f, x: f.pretraining_loss(x[None], x[:1, :2], np.array([[1, 0, 2, 1, -100, 0]])),
     "binary_cross_entropy": lambda f, x: f.binary_cross_entropy(x, (x < 0).astype(x.dtype)),
 }
 
@@ -470,6 +535,25 @@ def exact_values(f):
     assert f.softmax(np.zeros((1, 4)))[0].tolist() == [[0.25] * 4]
     assert_close("cross_entropy of uniform logits", f.cross_entropy(np.zeros((2, 4)), np.array([0, 3]))[0], math.log(4), 1e-15)
     assert f.cross_entropy(np.array([[0.0, -1000.0]]), np.array([1]))[0] == 1000.0
+    weight = np.arange(6.0).reshape(3, 2)
+    y, backward = f.embedding(np.array([[2, 0], [2, 2]], np.uint8), weight)
+    assert y.tolist() == [[[4.0, 5.0], [0.0, 1.0]], [[4.0, 5.0], [4.0, 5.0]]]
+    assert backward(np.ones((2, 2, 2))).tolist() == [[1.0, 1.0], [0.0, 0.0], [3.0, 3.0]], (
+        "equal tokens add, an absent one has gradient zero"
+    )
+    y, backward = f.embedding(np.zeros((0, 4), int), weight)
+    assert y.shape == (0, 4, 2) and not backward(y).any()
+    assert f.gelu(np.array([0.0, 1000.0, -1000.0]), exact=True)[0].tolist() == [0.0, 1000.0, 0.0]
+    words, follows, targets = np.zeros((1, 2, 4)), np.zeros((1, 2)), np.array([[1, 3, -100]])
+    for weights, loss in (((1.0, 1.0), math.log(8)), ((0.0, 1.0), math.log(2)), ((1.0, 0.0), math.log(4)), ((3.0, 0.5), 6.5 * math.log(2))):
+        value, backward = f.pretraining_loss(words, follows, targets, weights)
+        assert_close("pretraining_loss of uniform logits", value, loss, 1e-15)
+        for gradient, logits, weight in zip(backward(2.0), (words, follows), weights, strict=True):
+            assert gradient.shape == logits.shape and gradient.any() == (weight > 0)
+        assert_close("the gradient of the pair", backward(2.0)[1], [[weights[1], -weights[1]]], 1e-15)
+    value, backward = f.pretraining_loss(words, follows, targets)
+    assert_close("pretraining_loss weighs both means by 1", [value, backward()[1][0, 0]], [math.log(8), 0.5], 1e-15)
+    assert f.pretraining_loss(words, follows, np.array([[1, -100, -100]]), (0.0, 1.0))[0] == f.cross_entropy(follows, np.array([1]))[0]
     kept = f.dropout(np.ones(100_000, np.float32), 0.2, np.random.default_rng(0))[0]
     assert set(np.unique(kept).tolist()) == {0.0, 1.25} and abs((kept > 0).mean() - 0.8) < 0.005  # four standard deviations
     x = np.ones(3)
@@ -513,6 +597,12 @@ REFUSED = [
         lambda f: f.batch_norm(np.zeros((1, 3)), np.ones(3), np.ones(3), np.ones(3), np.ones(3), True),
     ),
     ("linear", "pass x with I = 4", lambda f: f.linear(np.zeros((2, 3)), np.zeros((5, 4)), np.zeros(5))),
+    (
+        "embedding",
+        "tokens run from 0 to 3 but the embedding has 3 rows: tokens are 0 ... 2",
+        lambda f: f.embedding(np.arange(4), np.eye(3)),
+    ),
+    ("embedding", "tokens run from -1 to 2 but", lambda f: f.embedding(np.arange(-1, 3), np.eye(3))),
     ("dropout", "dropout probability is 1.0", lambda f: f.dropout(np.zeros(2), 1.0, np.random.default_rng(0))),
     ("dropout", "dropout probability is -0.1", lambda f: f.dropout(np.zeros(2), -0.1, None)),
     ("dropout", "dropout probability is nan", lambda f: f.dropout(np.zeros(2), math.nan, None)),

@@ -135,6 +135,21 @@ def check_linear_layer(layers):
     assert not layer.gradients()["weight"].any() and not layer.gradients()["bias"].any()
 
 
+def check_embedding_layer(layers):
+    layer = layers.Embedding(4, 3)
+    assert [(name, p.data.shape, p.data.dtype) for name, p in layer.named_parameters()] == [("weight", (4, 3), np.float32)]
+    rng = np.random.default_rng(12)
+    tokens, weight, dy = np.array([[0, 2], [2, 2]]), rng.normal(size=(4, 3)), rng.normal(size=(2, 2, 3))
+    layer.load_state({"weight": weight})
+    y, backward = layer(tokens)
+    assert np.array_equal(y, [[weight[0], weight[2]], [weight[2], weight[2]]])
+    assert backward(dy) is None, "tokens have no gradient"
+    dweight = np.array([dy[0, 0], np.zeros(3), dy[0, 1] + dy[1, 0] + dy[1, 1], np.zeros(3)])
+    assert_close("dweight", layer.gradients()["weight"], dweight, 1e-13)
+    backward(dy)
+    assert_close("gradients accumulate", layer.gradients()["weight"], 2 * dweight, 1e-13)
+
+
 NORM_LAYERS = {  # layer: its initial state in order, and the operation with the arrays in its order
     "LayerNorm": ({"weight": 1, "bias": 0}, "layer_norm"),
     "RMSNorm": ({"weight": 1}, "rms_norm"),
@@ -497,8 +512,12 @@ def slow_block(state, prefix, x, stride, skip, training):
 def slow_resnet(state, config, x, training):
     h = slow_norm(state, "stem_norm", slow_conv(state, "stem", x, 1, 1), training)
     h = each_number(SLOW_ACTIVATIONS["relu"], h)
-    for i, (_, _, stride) in enumerate(config.plan):
-        h = slow_block(state, f"blocks.{i}.", h, stride, config.skip, training)
+    for i, (kind, _, _, stride) in enumerate(config.plan):
+        if kind == "pool":
+            h = convolution_cases.slow_pool(max, -math.inf, slow_conv(state, f"blocks.{i}.conv", h, 1, 1), stride, stride, 0)
+            h = each_number(SLOW_ACTIVATIONS["relu"], slow_norm(state, f"blocks.{i}.norm", h, training))
+        else:
+            h = slow_block(state, f"blocks.{i}.", h, stride, config.skip, training)
     means = np.array([[image[..., o].sum() / image[..., o].size for o in range(h.shape[3])] for image in h])
     return means @ state["head.weight"].T + state["head.bias"]
 
@@ -540,6 +559,8 @@ RESNETS = [
     (ResNetConfig((4, 5, 2), widths=(3, 4), blocks=(2, 1), strides=(1, 2), stem=3, outputs=3), 3),
     (ResNetConfig((4, 4, 1), widths=(2,), blocks=(1,), strides=(2,), stem=3, outputs=2, norm="none"), 2),
     (ResNetConfig((3, 4, 1), widths=(2, 3), blocks=(1, 1), strides=(1, 1), stem=2, outputs=2, skip=False), 3),
+    (ResNetConfig((5, 7, 2), widths=(3, 2), blocks=(1, 0), strides=(2, 2), stem=2, outputs=2, down="pool", identity=True), 3),
+    (ResNetConfig((4, 4, 1), widths=(2,), blocks=(1,), strides=(3,), stem=2, outputs=2, norm="none", down="pool"), 2),
 ]
 
 
@@ -793,6 +814,8 @@ IMAGE_CONFIGS = [
     ResNetConfig((5, 7, 1), widths=(3, 5, 4, 4), blocks=(2, 1, 1, 1), strides=(1, 2, 1, 2), stem=3, outputs=3),
     ResNetConfig((5, 7, 1), widths=(3, 4), blocks=(2, 1), strides=(2, 1), stem=2, outputs=3, norm="none"),
     ResNetConfig((4, 4, 2), widths=(3, 4), blocks=(1, 1), strides=(1, 2), stem=2, outputs=3, skip=False),
+    ResNetConfig((9, 7, 2), widths=(3, 4), blocks=(1, 0), strides=(2, 3), stem=2, outputs=3, down="pool", identity=True),
+    ResNetConfig((4, 4, 2), widths=(3,), blocks=(2,), strides=(2,), stem=2, outputs=3, down="pool", norm="none"),
 ]
 
 
@@ -811,7 +834,8 @@ def check_initial_of_images(initial):
             assert {array.dtype for array in state.values()} == {np.dtype(dtype)}
             for name, array in state.items():
                 if array.ndim == 1:
-                    is_one = name.endswith("running_var") or ("norm" in name and name.endswith("weight"))
+                    is_zero = getattr(config, "identity", False) and name.endswith("norm_2.weight")
+                    is_one = name.endswith("running_var") or ("norm" in name and name.endswith("weight") and not is_zero)
                     assert array.tolist() == [float(is_one)] * len(array), name
     for config, ones in [
         (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90), {"layers.1.weight"}),
@@ -819,6 +843,7 @@ def check_initial_of_images(initial):
         (CNNConfig((9, 8, 16), channels=(40, 50), kernel=3, padding=1, hidden=(60,), outputs=90, activation="gelu"), {"layers.1.weight"}),
         (ResNetConfig((8, 8, 16), (40, 60), (1, 1), (1, 2), stem=40, outputs=90), {"blocks.1.project.weight", "head.weight"}),
         (ResNetConfig((8, 8, 16), (40, 60), (1, 1), (1, 2), stem=40, outputs=90, norm="none"), {"blocks.1.project.weight", "head.weight"}),
+        (ResNetConfig((8, 8, 16), (40, 60), (1, 0), (2, 2), stem=40, outputs=90, down="pool"), {"head.weight"}),
     ]:
         state = initial.initial_state(config, 3, np.float64)
         full = GELU_GAIN if getattr(config, "activation", "relu") == "gelu" else 2.0
@@ -862,6 +887,9 @@ def check_count(count):
     assert residual["stem"] == residual["stem_norm"] == residual["blocks.1.conv_2"] == (5, 7, 3)
     assert residual["blocks.2.conv_1"] == residual["blocks.2.project"] == (3, 4, 5) and residual["blocks.3.norm_2"] == (3, 4, 4)
     assert residual["blocks.4.project"] == residual["blocks.4.conv_2"] == (2, 2, 4) and residual["head"] == (3,)
+    pooled = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[5])}
+    assert pooled["blocks.0.conv"] == (9, 7, 3) and pooled["blocks.0.norm"] == pooled["blocks.1.conv_1"] == (4, 3, 3)
+    assert pooled["blocks.2.conv"] == (4, 3, 4) and pooled["blocks.2.norm"] == (1, 1, 4)
     convolutional = {row.name: row.shape for row in count.layers(IMAGE_CONFIGS[0])}
     assert convolutional == {"convs.0": (9, 8, 3), "convs.1": (2, 2, 4), "layers.0": (5,), "layers.1": (3,)}
     raises(ValueError, "cannot count a dict: pass a configuration", lambda: count.parameters({}))

@@ -70,6 +70,7 @@ def test_modules_within_modules():
 
 def test_linear():
     models.check_linear_layer(layers)
+    models.check_embedding_layer(layers)
 
 
 def test_norm_layers():

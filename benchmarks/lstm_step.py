@@ -1,0 +1,57 @@
+"""One training step (forward, cross-entropy, backward, Adam) of an LSTM language model, NumPy against eager PyTorch.
+
+Vocabulary 65, embedding 64, one layer of 128, windows of 64 tokens, batch 32. NumPy gets a worker for each thread
+(`dlcourse.numpy.workers`), PyTorch splits its operations over as many by itself."""
+
+import json
+import sys
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+import dlcourse.numpy
+import dlcourse.torch
+from benchmarks.paired import paired_ratio
+from dlcourse.config import RNNConfig
+from dlcourse.initial import initial_state
+
+CONFIG, BATCH, CONTEXT, BAR = RNNConfig(vocab=65), 32, 64, 1.8
+
+
+def numpy_step(x, y, workers):
+    model = dlcourse.numpy.RNN(CONFIG)
+    model.load_state(initial_state(CONFIG, seed=0))
+    learner = dlcourse.numpy.Learner(model, dlcourse.numpy.Adam(model), workers=workers)
+    return lambda: learner.step((x, y), 1e-3)
+
+
+def torch_step(x, y):
+    """The loop as its users write it, on tensors made beforehand: no conversion is charged to PyTorch."""
+    model = dlcourse.torch.RNN(CONFIG)
+    model.load_state(initial_state(CONFIG, seed=0))
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    x, y = torch.from_numpy(x), torch.from_numpy(y)
+
+    def step():
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x).flatten(0, 1), y.flatten())
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return step
+
+
+def main(threads):
+    torch.set_num_threads(threads)
+    x, y = np.random.default_rng(0).integers(0, CONFIG.vocab, (2, BATCH, CONTEXT))
+    ours, theirs = numpy_step(x, y, threads), torch_step(x, y)
+    first = abs(ours() - theirs())
+    assert first < 1e-5, f"the two compute different things: losses differ by {first}"
+    what = f"LSTM language model {CONFIG.vocab}-{CONFIG.embed}-{CONFIG.hidden}, {BATCH} x {CONTEXT} tokens, Adam, one step"
+    return {"what": what, "bar": BAR, "threads": threads} | paired_ratio(ours, theirs, calls=5)
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(int(sys.argv[1]))))

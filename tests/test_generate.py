@@ -1,0 +1,166 @@
+"""One sampler for three backends: the same tokens with a cache and without, the distribution drawn from, refusals; and what the cache saves."""
+
+import time
+
+import numpy as np
+import pytest
+
+import dlcourse
+from dlcourse import generate as g
+from dlcourse.config import GPTConfig
+from dlcourse.generate import generate, probabilities, sample
+from dlcourse.initial import initial_state
+
+CONFIG = GPTConfig(17, context=12, layers=2, heads=2, width=16)
+
+
+def gpt(backend, config=CONFIG, seed=0):
+    model = dlcourse.backend(backend).GPT(config)
+    rng = np.random.default_rng(seed)
+    model.load_state(
+        {name: array + 0.3 * rng.normal(size=array.shape).astype(np.float32) for name, array in initial_state(config, seed).items()}
+    )
+    return model
+
+
+# ---------------------------------------------------------------- the cache
+
+
+@pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary", "alibi", "none"])
+def test_the_same_tokens_in_all_backends_with_and_without_a_cache(positions):
+    """Beyond the context too, where the window moves."""
+    config = GPTConfig(17, context=12, layers=2, heads=2, width=16, positions=positions, dropout=0.1)
+    prompt, found = np.array([[3, 1, 4], [1, 5, 9]]), {}
+    for backend in dlcourse.BACKENDS:
+        model = gpt(backend, config)
+        for cache in (True, False):
+            tokens = generate(model, prompt, 14, temperature=0.8, top_p=0.95, rng=np.random.default_rng(7), cache=cache)
+            found[backend, cache] = tokens.tolist()
+            assert model.training, "the mode is what it was"
+    expected = found["numpy", True]
+    assert all(tokens == expected for tokens in found.values()), found
+    assert np.shape(expected) == (2, 17) and [row[:3] for row in expected] == prompt.tolist() and expected[0][3:] != expected[1][3:]
+
+
+def test_a_long_prompt_needs_no_cache():
+    model, prompt = gpt("numpy"), np.arange(15) % 17
+    with_cache, without = (generate(model, prompt, 4, cache=cache) for cache in (True, False))
+    assert with_cache.tolist() == without.tolist() and with_cache[:15].tolist() == prompt.tolist()
+    assert without.tolist() == generate(model, prompt, 4).tolist(), "the default generator is seeded"
+
+
+def test_a_learner_is_taken_for_its_model():
+    package, model = dlcourse.backend("numpy"), gpt("numpy")
+    learner = package.Learner(model, package.Adam(model))
+    assert generate(learner, [1, 2], 5).tolist() == generate(model, [1, 2], 5).tolist()
+
+
+def test_a_sequence_does_not_depend_on_its_neighbours():
+    model = gpt("numpy")
+    both = generate(model, [[3, 1], [2, 2]], 6, temperature=0)
+    assert both[1].tolist() == generate(model, [2, 2], 6, temperature=0).tolist()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_a_token_with_cache_costs_at_most_a_fifth(backend):
+    """The 256th token of nanoGPT's small model; processor time, as other work on the machine disturbs the clock."""
+    model = gpt(backend, GPTConfig(65, context=256))
+    tokens, seconds = np.random.default_rng(0).integers(0, 65, (1, 256)), {True: [], False: []}
+    with g.evaluation(model):
+        for _ in range(7):
+            cache = model.new_cache(1)
+            model.logits(tokens[:, :255], cache)
+            for kept in (True, False):
+                start = time.process_time()
+                model.logits(tokens[:, 255:], cache) if kept else model.logits(tokens)
+                seconds[kept].append(time.process_time() - start)
+    assert min(seconds[True]) < min(seconds[False]) / 5, seconds
+
+
+# ---------------------------------------------------------------- the distribution
+
+LOGITS = np.log([[0.5, 0.25, 0.125, 0.125], [0.1, 0.2, 0.3, 0.4]])
+
+
+def test_temperature():
+    for temperature in (0.5, 1.0, 3.0):
+        power = np.exp(LOGITS) ** (1 / temperature)
+        np.testing.assert_allclose(probabilities(LOGITS, temperature), power / power.sum(axis=1, keepdims=True), rtol=1e-12)
+    assert sample(LOGITS, temperature=0).tolist() == [0, 3]
+    np.testing.assert_allclose(probabilities(LOGITS + 1e5), np.exp(LOGITS), rtol=1e-9)
+
+
+def test_top_k():
+    np.testing.assert_allclose(probabilities(LOGITS, top_k=2), [[2 / 3, 1 / 3, 0, 0], [0, 0, 3 / 7, 4 / 7]], rtol=1e-12)
+    assert probabilities(LOGITS, top_k=1).tolist() == [[1, 0, 0, 0], [0, 0, 0, 1]]
+    np.testing.assert_allclose(probabilities(LOGITS, top_k=9), np.exp(LOGITS), rtol=1e-12)
+    np.testing.assert_allclose(probabilities(LOGITS, top_k=3)[0], [4 / 7, 2 / 7, 1 / 7, 0], rtol=1e-12)  # of equals the lower token
+
+
+def test_top_p():
+    """The fewest tokens, the most likely first, whose probability is at least p."""
+    rng = np.random.default_rng(0)
+    for _ in range(50):
+        logits, p = rng.normal(size=(1, 6)), rng.uniform(0.05, 0.999)
+        whole, kept, total = probabilities(logits)[0], [], 0.0
+        for token in np.argsort(-whole):
+            kept.append(token)
+            total += whole[token]
+            if total >= p:
+                break
+        expected = [whole[token] / total if token in kept else 0.0 for token in range(6)]
+        np.testing.assert_allclose(probabilities(logits, top_p=p)[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(probabilities(LOGITS, top_p=1.0), np.exp(LOGITS), rtol=1e-12)
+    np.testing.assert_allclose(probabilities(LOGITS, top_k=3, top_p=0.5)[1], [0, 0, 3 / 7, 4 / 7], rtol=1e-12)  # of what top_k leaves
+
+
+def test_draws_follow_the_probabilities():
+    logits = np.repeat(LOGITS[:1], 20000, axis=0)
+    counts = np.bincount(sample(logits, rng=np.random.default_rng(1)), minlength=4) / 20000
+    np.testing.assert_allclose(counts, np.exp(LOGITS[0]), atol=5 * 0.5 / np.sqrt(20000))
+    assert set(sample(logits, top_k=2, rng=np.random.default_rng(1)).tolist()) == {0, 1}
+
+    class Last:
+        """The largest number that a generator draws."""
+
+        def random(self, shape):
+            return np.full(shape, 1 - 2.0**-53)
+
+    assert sample(np.zeros((1, 7)), rng=Last()).tolist() == [6]
+    assert sample(LOGITS, top_k=1, rng=Last()).tolist() == [0, 3]
+
+
+# ---------------------------------------------------------------- refusals
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"prompt": []}, "the prompt is empty, but the first token needs one before it"),
+        ({"prompt": [0.5]}, "the prompt is float64 of shape (1,): pass tokens (T,) or (B, T)"),
+        ({"prompt": [[[1]]]}, "of shape (1, 1, 1): pass tokens"),
+        ({"prompt": [17]}, "token 17 but vocab is 17"),
+        ({"temperature": -0.1}, "temperature=-0.1: it must not be negative"),
+        ({"temperature": float("nan")}, "temperature=nan"),
+        ({"top_k": 0}, "top_k=0: it must be a whole number of at least 1"),
+        ({"top_p": 0.0}, "top_p=0.0: it is a probability above 0 and at most 1"),
+        ({"top_p": 1.5}, "top_p=1.5"),
+        ({"length": 0}, "length=0: it must be a whole number of at least 1"),
+    ],
+)
+def test_refused(options, message):
+    model = gpt("numpy")
+    with pytest.raises(ValueError) as error:
+        generate(model, **({"prompt": [1, 2], "length": 3} | options))
+    assert message in str(error.value)
+
+
+@pytest.mark.parametrize("backend", dlcourse.BACKENDS)
+def test_refused_by_every_gpt(backend):
+    model = gpt(backend)
+    with pytest.raises(ValueError, match="sequences of 13 tokens but the context is 12"):
+        model.logits(np.zeros((1, 13), int))
+    cache = model.new_cache(1)
+    model.logits(np.zeros((1, 10), int), cache)
+    with pytest.raises(ValueError, match="the cache holds 10 of 12 tokens, too many for 3 more"):
+        model.logits(np.zeros((1, 3), int), cache)

@@ -24,7 +24,8 @@ def show(tokens, scores, query=None, causal=True):
 
 
 def read_settings(tokens, scores, query=None, causal=True):
-    """What the script starts from, as JSON can hold it: scores rounded to two decimals, as more differ between processors."""
+    """What the script starts from, as JSON can hold it: scores below the largest of their row (eq-softmax-shift), rounded to two
+    decimals, as more differ between processors."""
     tokens, length = [str(token) for token in tokens], len(tokens)
     if not 2 <= length <= LONGEST:
         raise ValueError(f"{length} tokens: the figure has room for 2 to {LONGEST}")
@@ -41,7 +42,8 @@ def read_settings(tokens, scores, query=None, causal=True):
     return {
         "tokens": tokens,
         "heads": {
-            name: (np.round(np.asarray(s, float), 2) + 0.0).tolist() for name, s in scores.items()
+            name: (np.round(s - np.max(s, axis=1, keepdims=True), 2) + 0.0).tolist()
+            for name, s in scores.items()
         },
         "sharpness": SHARPNESS,
         "query": query,

@@ -90,7 +90,7 @@ def test_variance(rng):
         assert np.abs(jacobian).max() <= epsilon
 
 
-@pytest.mark.equation("eq-causal-mask", formula_only=True)
+@pytest.mark.equation("eq-causal-mask")
 @pytest.mark.parametrize(("t", "s"), [(4, 4), (3, 5), (1, 5)])
 def test_causal_mask(rng, t, s):
     q, k, v, do = draw(rng, t, s)
@@ -454,7 +454,7 @@ def test_cache(rng):
     width, heads, length = 8, 2, 6
     built, _ = layer(rng, width, heads, bias=False)
     x = rng.normal(size=(1, length, width))
-    cache = att.KVCache(1, heads, length, width // heads, np.float64)
+    cache = att.KVCache(1, heads, length, width // heads, like=x)
     for t in range(1, length + 1):
         Counted.operations = 0
         y, _ = built(x[:, t - 1 : t].view(Counted), causal=True, cache=cache)

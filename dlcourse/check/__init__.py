@@ -3,6 +3,7 @@
 A check never changes the caller's arrays and takes functions written with NumPy, PyTorch or MLX.
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
+from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
 from dlcourse.check.cnn import (
     batched_accuracy,
     cnn_parameters,
@@ -78,6 +79,10 @@ EXERCISES = {
         shift_right,
         mlp_branch_backward,
         beam_step,
+        attend,
+        attention_backward,
+        rotate,
+        merge_halves,
     )
 }
 

@@ -268,3 +268,40 @@ def beam_step(logp, next_logp, beams):
     found.sort(reverse=True)
     sums, parents, tokens = np.array(found[:beams]).T
     return sums, parents.astype(int), tokens.astype(int)
+
+
+def attend(q, k, v, causal):
+    rows = []
+    for i, query in enumerate(q):
+        last = len(k) - len(q) + i + 1 if causal else len(k)
+        s = k[:last] @ query / np.sqrt(len(query))
+        rows.append(np.exp(s - np.logaddexp.reduce(s)) @ v[:last])
+    return np.array(rows)
+
+
+def attention_backward(q, k, v, do):
+    dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+    for i, query in enumerate(q):
+        root = np.sqrt(len(query))
+        s = k @ query / root
+        a = np.exp(s - np.logaddexp.reduce(s))
+        for j, key in enumerate(k):  # a score rises when its value is better than the mixture
+            ds = a[j] * (do[i] * (v[j] - a @ v)).sum() / root
+            dq[i] += ds * key
+            dk[j] += ds * query
+            dv[j] += a[j] * do[i]
+    return dq, dk, dv
+
+
+def rotate(x, offset):
+    half = x.shape[1] // 2
+    z = x[:, :half] + 1j * x[:, half:]  # a rotation is a product of complex numbers
+    z = z * np.exp(1j * np.outer(np.arange(len(x)) + offset, 10000.0 ** (np.arange(half) / -half)))
+    return np.concatenate([z.real, z.imag], axis=1)
+
+
+def merge_halves(m1, l1, u1, m2, l2, u2):
+    both = np.stack([m1, m2])
+    m = both.max(axis=0)
+    c = np.exp(both - m)
+    return m, (c * np.stack([l1, l2])).sum(axis=0), np.einsum("nt,nte->te", c, np.stack([u1, u2]))

@@ -167,6 +167,26 @@ def torch_solutions():
         sums, best = torch.topk((logp[:, None] + next_logp).flatten(), beams)
         return sums, best // next_logp.shape[1], best % next_logp.shape[1]
 
+    def attend(q, k, v, causal):
+        seen = torch.ones(len(q), len(k), dtype=torch.bool).tril(len(k) - len(q)) if causal else None
+        return torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen)[0]
+
+    def attention_backward(q, k, v, do):
+        given = [a.clone().requires_grad_() for a in (q, k, v)]
+        return torch.autograd.grad(attend(*given, False), given, do)
+
+    def rotate(x, offset):
+        left, right = x.chunk(2, dim=1)
+        positions, half = offset + torch.arange(len(x)), left.shape[1]
+        angles = torch.outer(positions.double(), 10000.0 ** (torch.arange(half).double() / -half))
+        z = torch.complex(left, right) * torch.polar(torch.ones_like(angles), angles)
+        return torch.cat([z.real, z.imag], dim=1)
+
+    def merge_halves(m1, l1, u1, m2, l2, u2):
+        m = torch.maximum(m1, m2)
+        c1, c2 = torch.exp(m1 - m), torch.exp(m2 - m)
+        return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
+
     return named(locals())
 
 
@@ -327,6 +347,23 @@ def mlx_solutions():
         sums = (logp[:, None] + next_logp).flatten()
         best = mx.argsort(-sums)[:beams]
         return sums[best], best // next_logp.shape[1], best % next_logp.shape[1]
+
+    def attend(q, k, v, causal):
+        s = q @ k.T / q.shape[1] ** 0.5
+        if causal:
+            s = mx.where(mx.tri(len(q), len(k), len(k) - len(q), dtype=mx.bool_), s, -mx.inf)
+        return mx.softmax(s, axis=-1) @ v
+
+    def attention_backward(q, k, v, do):
+        return mx.grad(lambda q, k, v: (attend(q, k, v, False) * do).sum(), argnums=(0, 1, 2))(q, k, v)
+
+    def rotate(x, offset):
+        return mx.fast.rope(x[None], x.shape[1], traditional=False, base=10000.0, scale=1.0, offset=offset)[0]
+
+    def merge_halves(m1, l1, u1, m2, l2, u2):
+        m = mx.maximum(m1, m2)
+        c1, c2 = mx.exp(m1 - m), mx.exp(m2 - m)
+        return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
 
     return named(locals())
 

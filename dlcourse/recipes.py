@@ -419,10 +419,10 @@ def results(recipe, backend, seeds, runs, dataset):
         "settings": settings
         | ({} if recipe.steps is None else {"steps": recipe.steps})
         | ({} if recipe.prepare is None else {"prepare": _name(recipe.prepare)})
+        | ({"whiten": True} if recipe.whiten else {})
         | {
             "schedule": repr(recipe.schedule),
             "augment": [repr(change) for change in recipe.augment],
-            "whiten": recipe.whiten,
         },
         "data": {"name": dataset.name, "source": dataset.source}
         | {part: len(getattr(dataset, part).y) for part in ("train", "validation", "test")},

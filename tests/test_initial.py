@@ -9,12 +9,13 @@ import dlcourse
 from dlcourse import initial
 from dlcourse.config import MLPConfig, ResNetConfig
 from dlcourse.initial import initial_state
-from tests.numpy import models
+from tests.numpy import models, transformer_cases
 
 
 def test_names_shapes_variances_seeds():
     models.check_initial(initial)
     models.check_initial_of_images(initial)
+    transformer_cases.check_initial(initial)
 
 
 def test_it_keeps_the_size_of_the_signal(rng):
@@ -42,7 +43,7 @@ def test_the_first_numbers_are_known():
 
 
 @pytest.mark.parametrize("backend", dlcourse.BACKENDS)
-@pytest.mark.parametrize("config", [MLPConfig(6, (5, 4), 3), MLPConfig(6, (), 1), *models.IMAGE_CONFIGS], ids=str)
+@pytest.mark.parametrize("config", [MLPConfig(6, (5, 4), 3), MLPConfig(6, (), 1), *models.IMAGE_CONFIGS, *transformer_cases.GPTS], ids=str)
 def test_it_fits_the_models_of_all_backends(backend, config):
     model = getattr(dlcourse.backend(backend), type(config).__name__.removesuffix("Config"))(config)
     state = initial_state(config, 0)

@@ -228,3 +228,23 @@ def probe_gradient(features, labels, weight, bias):
 def l2_sp_step(weight, start, gradient, alpha, lr):
     pull = lr * alpha
     return (1 - pull) * weight + pull * start - lr * gradient
+
+
+def bits_per_byte(loss, tokens, size):
+    return loss * tokens / size / np.log(2)
+
+
+def merge_pair(ids, a, b, new):
+    result = []
+    for token in ids.tolist():
+        if result[-1:] == [a] and token == b:
+            result[-1] = new
+        else:
+            result.append(token)
+    return np.array(result, dtype=int)
+
+
+def encode_bytes(ids, merges):
+    for new, (a, b) in enumerate(merges.tolist(), 256):
+        ids = merge_pair(ids, a, b, new)
+    return ids

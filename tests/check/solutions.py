@@ -147,6 +147,24 @@ def torch_solutions():
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return torch.sub(weight, gradient + alpha * (weight - start), alpha=lr)
 
+    def bits_per_byte(loss, tokens, size):
+        return torch.tensor(loss, dtype=torch.float64) * tokens / (size * torch.log(torch.tensor(2.0, dtype=torch.float64)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return torch.tensor(result, dtype=torch.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
+
     return named(locals())
 
 
@@ -287,6 +305,24 @@ def mlx_solutions():
 
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return mx.subtract(weight, lr * (gradient + alpha * (weight - start)))
+
+    def bits_per_byte(loss, tokens, size):
+        return mx.array(loss) * tokens / (size * mx.log(mx.array(2.0)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return mx.array(result, dtype=mx.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
 
     return named(locals())
 

@@ -13,10 +13,13 @@ IGNORED = -100  # the target of a position that counts in no mean
 
 @dataclass(frozen=True)
 class Tokens:
-    """What a model of text takes: sequences of at most `context` tokens 0 ... vocab-1, of any length where `context` is None."""
+    """What a model of text takes: sequences of at most `context` tokens 0 ... vocab-1, of any length where `context` is None.
+
+    An encoder-decoder reads its first `source` tokens as the source, the others as the decoder's input."""
 
     vocab: int
     context: int | None = None
+    source: int = 0
 
 
 def check_inputs(x, inputs):
@@ -90,6 +93,10 @@ def _check_tokens(x, inputs):
     if context is not None and shape[1] > context:
         raise ValueError(
             f"x holds sequences of {shape[1]} tokens but the context is {context}: pass x[:, -{context}:], or build the model with context={shape[1]}"
+        )
+    if shape[1] <= inputs.source:
+        raise ValueError(
+            f"x holds sequences of {shape[1]} tokens, but {inputs.source} are the source and the decoder needs one at least: pass source and target side by side, (B, {inputs.source} + T)"
         )
     low, high = int(x.min()), int(x.max())
     if low < 0:

@@ -87,7 +87,7 @@ def _parser():
 
 
 def _train(options):
-    from dlcourse import data, recipes
+    from dlcourse import recipes
 
     recipe = recipes.get(options.recipe)
     # before the data is downloaded
@@ -104,7 +104,7 @@ def _train(options):
         raise ValueError("--record writes the recipe as it stands: leave out --epochs")
     if options.epochs is not None:
         recipe = dataclasses.replace(recipe, epochs=options.epochs)
-    dataset = data.load(recipe.data)
+    dataset = recipes.load(recipe)
     print(f"{recipe.name}: {recipe.title}, {options.backend}, seeds {', '.join(map(str, seeds))}")
     runs = []
     for seed in seeds:
@@ -127,15 +127,17 @@ def _train(options):
             workers=options.workers,
         )
         runs.append(one)
-        print(
-            f"seed {seed}: test accuracy {one.metrics['test_accuracy']:.4f}, test loss {one.metrics['test_loss']:.4f}, {one.seconds:.1f} s"
-        )
+        names = recipes.shown(recipe, one.metrics)
+        found = ", ".join(f"{_spoken(name)} {one.metrics[name]:.4f}" for name in names)
+        print(f"seed {seed}: {found}, {one.seconds:.1f} s")
     results = recipes.results(recipe, options.backend, seeds, runs, dataset)
-    accuracy = results["metrics"]["test_accuracy"]
     if len(seeds) > 1:
-        print(
-            f"mean test accuracy {accuracy['mean']:.4f} ({accuracy['min']:.4f} to {accuracy['max']:.4f}), {results['seconds']['mean']:.1f} s a seed"
-        )
+        means = [
+            f"mean {_spoken(name)} {each['mean']:.4f} ({each['min']:.4f} to {each['max']:.4f})"
+            for name in names
+            for each in [results["metrics"][name]]
+        ]
+        print(f"{', '.join(means)}, {results['seconds']['mean']:.1f} s a seed")
     if options.out:
         recipes.write(Path(options.out) / recipes.RESULTS, results)
         print(f"written: {Path(options.out) / recipes.RESULTS}")
@@ -143,6 +145,11 @@ def _train(options):
         path = Path("results") / f"{recipe.name}-{options.backend}.json"
         recipes.write(path, results)
         print(f"written: {path}")
+
+
+def _spoken(name):
+    """test_exact_match -> test exact match"""
+    return name.replace("_", " ")
 
 
 def _report(epoch, row):

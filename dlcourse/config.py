@@ -11,6 +11,7 @@ ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
 NORMS = ("none", "batch", "layer", "rms")
 POOLS = ("max", "avg")
 CELLS = ("rnn", "gru", "lstm")
+TASKS = ("pretrain", "classify", "label", "span")  # of BERT
 POSITIONS = ("learned", "sinusoidal", "rotary", "alibi", "none")
 
 
@@ -289,6 +290,123 @@ class RNNConfig:
     def outputs(self):
         """Classes of a row of logits."""
         return self.classes or self.vocab
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """An encoder that reads a source, and a decoder that writes a target  (eq-transformer; Vaswani et al. 2017).
+
+    It takes source and decoder's input side by side, (B, source + target). Raises ValueError for sizes that are not whole numbers of at least 1,
+    a width that `heads` does not divide, a padding outside the vocabulary, and an unknown choice."""
+
+    vocab: int  # tokens, of source and target together
+    source: int  # S: the longest source, padded to it
+    target: int  # T: the longest target, padded to it
+    layers: int = 2  # blocks of the encoder, and as many of the decoder
+    heads: int = 4  # of each attention
+    width: int = 64  # channels C of a token on its way
+    hidden: int | None = None  # units of each block's perceptron; None means 4 width
+    dropout: float = 0.0  # probability with which training drops an embedding, an attention weight, an output of a layer
+    norm_first: bool = True  # pre-norm; False is post-norm, as the paper has it
+    positions: str = "sinusoidal"  # sinusoidal or learned
+    pad: int = 0  # the token that fills a source up; nothing looks at it
+    tied: bool = True  # the head's weights are those of the embedding
+    activation: str = "relu"  # of the perceptrons: relu, gelu or silu
+
+    def __post_init__(self):
+        if self.hidden is None and isinstance(self.width, Integral):
+            object.__setattr__(self, "hidden", 4 * self.width)
+        names = ("vocab", "source", "target", "layers", "heads", "width", "hidden")
+        sizes = {name: getattr(self, name) for name in names}
+        _check_one(**sizes)
+        _check_whole("the sizes of a Transformer", **sizes)
+        _check_whole("tokens", least=0, pad=self.pad)
+        if self.pad >= self.vocab:
+            raise ValueError(
+                f"pad={self.pad} but vocab is {self.vocab}: the padding is one of the tokens 0 ... {self.vocab - 1}"
+            )
+        check_heads(self.width, self.heads)
+        _check_dropout(self.dropout)
+        _check_choice("positions", self.positions, ("sinusoidal", "learned"))
+        _check_choice("activation", self.activation, ("relu", "gelu", "silu"))
+        _check_flags(norm_first=self.norm_first, tied=self.tied)
+        if self.positions == "sinusoidal" and self.width % 2:
+            raise ValueError(
+                f"width={self.width} is odd, but sines and cosines come in pairs: take width={self.width + 1}"
+            )
+        _set(self, **sizes, pad=self.pad)
+
+    @property
+    def inputs(self):
+        """What the model takes: tokens (B, S + T), the source and the decoder's input side by side."""
+        return Tokens(self.vocab, self.source + self.target, self.source)
+
+    @property
+    def outputs(self):
+        """Its classes: the tokens."""
+        return self.vocab
+
+
+@dataclass(frozen=True)
+class BERTConfig:
+    """A Transformer encoder that reads both ways  (eq-bert; Devlin et al. 2019), with the head of one task on it.
+
+    `replace(config, task="classify", outputs=7)` is the same network with another head. The special tokens are those of WordPieceTokenizer; the
+    released models of 30,522 tokens have sep=102. Raises ValueError for sizes that are not whole numbers of at least 1, a width that `heads`
+    does not divide, special tokens outside the vocabulary, an unknown task, and `outputs` that do not fit it."""
+
+    vocab: int  # tokens that the tokeniser knows
+    context: int = 64  # the longest sequence that it reads
+    layers: int = 2  # blocks
+    heads: int = 4  # of attention in each block
+    width: int = 128  # channels C of a token on its way
+    hidden: int | None = None  # units of each block's perceptron; None means 4 width
+    dropout: float = 0.0  # probability with which training drops an embedding, an attention weight, an output of a layer
+    pad: int = 0  # the token that fills up a sequence; nobody looks at it
+    sep: int = 3  # the token that ends a sentence: behind the first one, segment 1 begins
+    task: str = "pretrain"  # pretrain, classify, label or span
+    outputs: int | None = None  # classes of classify and label; the others know their own
+    exact_gelu: bool = True  # x Phi(x), as in the released models; False takes the tanh form
+    eps: float = 1e-12  # of the layer norms
+
+    def __post_init__(self):
+        if self.hidden is None and isinstance(self.width, Integral):
+            object.__setattr__(self, "hidden", 4 * self.width)
+        names = ("vocab", "context", "layers", "heads", "width", "hidden")
+        sizes = {name: getattr(self, name) for name in names}
+        _check_one(**sizes)
+        _check_whole("the sizes of a BERT", **sizes)
+        check_heads(self.width, self.heads)
+        _check_dropout(self.dropout)
+        _check_choice("task", self.task, TASKS)
+        _check_flags(exact_gelu=self.exact_gelu)
+        special = {"pad": self.pad, "sep": self.sep}
+        _check_whole("special tokens", least=0, **special)
+        for name, token in special.items():
+            if token >= self.vocab:
+                raise ValueError(
+                    f"{name}={token} but vocab is {self.vocab}: give the number that the tokeniser has for it, at most {self.vocab - 1}"
+                )
+        if not isinstance(self.eps, Real) or not self.eps > 0:
+            raise ValueError(f"eps={self.eps!r}: it is a small number above 0, such as 1e-12")
+        own = {"pretrain": self.vocab, "span": self.context}.get(self.task)
+        if self.outputs is None and own is None:
+            raise ValueError(
+                f"task {self.task!r} needs the number of its classes: write outputs=2 for two"
+            )
+        if own is not None and self.outputs not in (None, own):
+            raise ValueError(
+                f"outputs={self.outputs} does not fit task {self.task!r}, which has {own}: leave it out, outputs=None"
+            )
+        outputs = own if self.outputs is None else self.outputs
+        _check_one(outputs=outputs)
+        _check_whole("the sizes of a BERT", outputs=outputs)
+        _set(self, **sizes, **special, outputs=outputs)
+
+    @property
+    def inputs(self):
+        """What the model takes: tokens (B, T)."""
+        return Tokens(self.vocab, self.context)
 
 
 # ---------------------------------------------------------------- what is refused

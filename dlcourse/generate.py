@@ -1,4 +1,4 @@
-"""Text from a model, token after token: one sampler for all backends."""
+"""Text from a model, token after token: one sampler and one search for all backends."""
 
 import contextlib
 
@@ -83,6 +83,75 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     return p / p.sum(axis=-1, keepdims=True)
 
 
+def translate(learner_or_model, source, start, stop, beams=1, length_penalty=0.6):
+    """The target that a Transformer finds for each source, by beam search: hypotheses y are ranked by
+    log p(y | x) / lp(y),  lp(y) = ((5 + |y|) / 6)^length_penalty  (eq-beam-score; Wu et al. 2016).
+
+    Sources (B, S), or (S,) for one -> tokens (B, T), or (T,): what follows `start`, up to and with `stop`, then padding. The best `beams` hypotheses
+    are kept at each step, ended ones among them; one beam is greedy search (eq-greedy). Each source is encoded once. Raises ValueError for an empty
+    source, beams below 1, a negative length_penalty, and signs outside the vocabulary."""
+    model = getattr(learner_or_model, "model", learner_or_model)
+    config = model.config
+    check_search(config.vocab, start, stop, beams, length_penalty)
+    sources = _as_batch(source, "source")
+    rows, steps = len(sources), config.target
+    tokens = np.full((rows, beams, steps), config.pad)
+    logp = np.full((rows, beams), -np.inf)  # log p of each hypothesis
+    logp[:, 0] = 0.0  # at first there is one, without a token
+    length, ended = np.zeros((rows, beams), int), np.zeros((rows, beams), bool)
+    last = np.full((rows * beams, 1), start)
+    with evaluation(model):
+        cache = model.new_cache(sources)
+        cache.select(np.repeat(np.arange(rows), beams))
+        for step in range(steps):
+            next_logp = log_softmax(model.logits(last, cache)).reshape(rows, beams, -1)
+            next_logp[ended] = -np.inf
+            next_logp[ended, config.pad] = 0.0  # what has ended stays as it is
+            sums = (logp[..., None] + next_logp).reshape(rows, -1)
+            length += ~ended
+            scores = sums / np.repeat(penalty(length, length_penalty), config.vocab, axis=1)
+            best = np.argsort(-scores, axis=1, kind="stable")[:, :beams]
+            parent, token = np.divmod(best, config.vocab)
+            logp = np.take_along_axis(sums, best, axis=1)
+            length, ended = (np.take_along_axis(each, parent, axis=1) for each in (length, ended))
+            tokens = np.take_along_axis(tokens, parent[..., None], axis=1)
+            tokens[:, :, step] = token
+            ended |= token == stop
+            if ended.all():
+                break
+            cache.select((np.arange(rows)[:, None] * beams + parent).ravel())
+            last = token.reshape(-1, 1)
+    best = (logp / penalty(length, length_penalty)).argmax(axis=1)
+    found = tokens[np.arange(rows), best]
+    return found if np.ndim(source) == 2 else found[0]
+
+
+def penalty(length, length_penalty):
+    """lp = ((5 + |y|) / 6)^length_penalty of hypotheses of `length` tokens; 1 where length_penalty is 0."""
+    return ((5.0 + length) / 6.0) ** length_penalty
+
+
+def log_softmax(logits):
+    """log softmax of the last axis, in float64."""
+    shifted = np.asarray(logits, np.float64)
+    shifted = shifted - shifted.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def check_search(vocab, start, stop, beams, length_penalty):
+    """Raise ValueError for beams below 1, a negative length_penalty, and a `start` or `stop` outside the vocabulary."""
+    check_whole(beams=beams)
+    if not length_penalty >= 0:
+        raise ValueError(
+            f"length_penalty={length_penalty}: it must not be negative, and 0 compares the probabilities as they are"
+        )
+    for name, token in (("start", start), ("stop", stop)):
+        if not 0 <= token < vocab:
+            raise ValueError(
+                f"{name}={token} but vocab is {vocab}: it is a token of the model, 0 ... {vocab - 1}"
+            )
+
+
 def check_sampling(temperature, top_k=None, top_p=None):
     """Raise ValueError for a temperature below 0, a top_k below 1 and a top_p outside (0, 1]."""
     if not temperature >= 0:
@@ -106,14 +175,18 @@ def evaluation(model):
         model.train(was_training)
 
 
-def _as_batch(prompt):
+def _as_batch(prompt, name="prompt"):
     tokens = np.asarray(prompt)
+    if tokens.size == 0 and name == "source":
+        raise ValueError(
+            "the source is empty: pass at least one token, such as the one that ends a text"
+        )
     if tokens.size == 0:
         raise ValueError(
             "the prompt is empty, but the first token needs one before it: begin with a token that starts a text, such as that of a line break"
         )
     if tokens.ndim not in (1, 2) or tokens.dtype.kind not in "iu":
         raise ValueError(
-            f"the prompt is {tokens.dtype} of shape {tokens.shape}: pass tokens (T,) or (B, T), as the tokeniser's encode returns them"
+            f"the {name} is {tokens.dtype} of shape {tokens.shape}: pass tokens (T,) or (B, T), as the tokeniser's encode returns them"
         )
     return np.atleast_2d(tokens).astype(np.int64)

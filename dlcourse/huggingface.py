@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlcourse.config import GPTConfig
+from dlcourse.config import BERTConfig, GPTConfig
 from dlcourse.errors import suggestion
 
 HEAD_SIZE = 64  # channels of a head in every published GPT-2 and BERT
@@ -125,5 +125,104 @@ def gpt2_table(config):
     return table
 
 
+# ---------------------------------------------------------------- BERT
+
+
+def bert_tensors(tensors):
+    """The tensors under the names of BertForPreTraining and its like, without the positions' numbers, and without a head that is the embedding."""
+    named = {}
+    for name, array in tensors.items():
+        # as the first checkpoints call them
+        name = name.replace("LayerNorm.gamma", "LayerNorm.weight")
+        name = name.replace("LayerNorm.beta", "LayerNorm.bias")
+        if not name.startswith(("bert.", "cls.", "classifier.", "qa_outputs.")):
+            name = f"bert.{name}"
+        if not name.endswith("position_ids"):
+            named[name] = array
+    for copy, original in [
+        ("cls.predictions.decoder.weight", "bert.embeddings.word_embeddings.weight"),
+        ("cls.predictions.decoder.bias", "cls.predictions.bias"),
+    ]:
+        both = named.get(copy), named.get(original)
+        if all(each is not None for each in both) and np.array_equal(*map(np.asarray, both)):
+            del named[copy]
+    return named
+
+
+def bert_config(tensors, heads=None):
+    """The BERTConfig of what `bert_tensors` returns. Raises ValueError where the tensors that tell the sizes are missing.
+
+    No tensor tells which token is [SEP]: it is taken for 102, as in the published models, where there are so many."""
+    sources = [
+        "bert.embeddings.word_embeddings.weight",
+        "bert.embeddings.position_embeddings.weight",
+        "bert.encoder.layer.0.intermediate.dense.weight",
+    ]
+    missing = [name for name in sources if name not in tensors]
+    if missing:
+        raise ValueError(
+            f"these are no tensors of BERT: {', '.join(missing)} missing, so pass the whole file of a BertForPreTraining or its like"
+        )
+    (vocab, width), (context, _), (hidden, _) = (np.shape(tensors[name]) for name in sources)
+    layers = {name.split(".")[3] for name in tensors if name.startswith("bert.encoder.layer.")}
+    task, outputs = "pretrain", None
+    if "qa_outputs.weight" in tensors:
+        task = "span"
+    elif "classifier.weight" in tensors:
+        task = "classify" if "bert.pooler.dense.weight" in tensors else "label"
+        outputs = len(tensors["classifier.weight"])
+    return BERTConfig(
+        vocab,
+        context,
+        len(layers),
+        heads_of(width, heads),
+        width,
+        hidden,
+        sep=102 if vocab > 102 else BERTConfig.sep,
+        task=task,
+        outputs=outputs,
+    )
+
+
+def bert_table(config):
+    """{their name: (their shape, our names)}  (eq-bert; Devlin et al. 2019)."""
+    width, table = config.width, {}
+
+    def entry(theirs, ours, *shape, bias=True):
+        table[f"{theirs}.weight"] = shape, [f"{ours}.weight"]
+        if bias:
+            table[f"{theirs}.bias"] = shape[:1], [f"{ours}.bias"]
+
+    embeddings = "bert.embeddings"
+    entry(f"{embeddings}.word_embeddings", "tok", config.vocab, width, bias=False)
+    entry(f"{embeddings}.position_embeddings", "pos", config.context, width, bias=False)
+    entry(f"{embeddings}.token_type_embeddings", "seg", 2, width, bias=False)
+    entry(f"{embeddings}.LayerNorm", "ln", width)
+    for i in range(config.layers):
+        ours, theirs = f"blocks.{i}", f"bert.encoder.layer.{i}"
+        for name, part in [("query", "q_proj"), ("key", "k_proj"), ("value", "v_proj")]:
+            entry(f"{theirs}.attention.self.{name}", f"{ours}.attn.{part}", width, width)
+        entry(f"{theirs}.attention.output.dense", f"{ours}.attn.out_proj", width, width)
+        entry(f"{theirs}.attention.output.LayerNorm", f"{ours}.ln_1", width)
+        entry(f"{theirs}.intermediate.dense", f"{ours}.mlp.up", config.hidden, width)
+        entry(f"{theirs}.output.dense", f"{ours}.mlp.down", width, config.hidden)
+        entry(f"{theirs}.output.LayerNorm", f"{ours}.ln_2", width)
+    if config.task in ("pretrain", "classify"):
+        entry("bert.pooler.dense", "pooler", width, width)
+    if config.task == "pretrain":
+        entry("cls.predictions.transform.dense", "transform", width, width)
+        entry("cls.predictions.transform.LayerNorm", "transform_ln", width)
+        table["cls.predictions.bias"] = (config.vocab,), ["decoder_bias"]
+        entry("cls.seq_relationship", "nsp", 2, width)
+    elif config.task == "span":
+        entry("qa_outputs", "head", 2, width)
+    else:
+        entry("classifier", "head", config.outputs, width)
+    return table
+
+
 # model type: (tensors as they are looked up, their configuration, the table of names)
-LAYOUTS = {"gpt2": (gpt2_tensors, gpt2_config, gpt2_table)}
+LAYOUTS = {
+    "gpt2": (gpt2_tensors, gpt2_config, gpt2_table),
+    "bert": (bert_tensors, bert_config, bert_table),
+}

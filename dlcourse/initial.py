@@ -8,7 +8,15 @@ import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
 
 from dlcourse.boundary import check_images, check_window
-from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
+from dlcourse.config import (
+    BERTConfig,
+    CNNConfig,
+    GPTConfig,
+    MLPConfig,
+    ResNetConfig,
+    RNNConfig,
+    TransformerConfig,
+)
 
 # One over the mean square of the activation of a standard normal number
 GAINS = {"relu": 2.0, "gelu": 1.0 / (1.0 / 3.0 + 0.5 / (math.pi * math.sqrt(3.0)))}
@@ -133,6 +141,82 @@ def _(config: GPTConfig, seed, dtype=np.float32):
                 state[f"blocks.{i}.{name}.bias"] = np.zeros(outputs, dtype)
     state |= _transformer_norm("ln_f", config, dtype)
     return state if config.tied else state | weights("head", config.vocab, width)
+
+
+@initial_state.register
+def _(config: TransformerConfig, seed, dtype=np.float32):
+    """Weights with variance gain / I; embeddings with 1 / C, which their factor sqrt(C) makes 1 (Vaswani et al. 2017), and positions with the
+    mean square 1/2 of a sine."""
+    rng, state, width = np.random.default_rng(seed), {}, config.width
+
+    def weights(name, *shape, variance):
+        state[f"{name}.weight"] = _normal(rng, shape, variance, dtype)
+
+    def layer(name, outputs, inputs, gain=1.0):
+        weights(name, outputs, inputs, variance=gain / inputs)
+        state[f"{name}.bias"] = np.zeros(outputs, dtype)
+
+    def block(name, attentions):
+        for i, attention in enumerate(attentions, start=1):
+            state.update(_norm(f"{name}.ln_{i}", "layer", width, dtype))
+            for projection in ("q_proj", "k_proj", "v_proj", "out_proj"):
+                layer(f"{name}.{attention}.{projection}", width, width)
+        state.update(_norm(f"{name}.ln_{i + 1}", "layer", width, dtype))
+        layer(f"{name}.mlp.up", config.hidden, width)
+        layer(f"{name}.mlp.down", width, config.hidden, GAINS.get(config.activation, 1.0))
+
+    weights("tok", config.vocab, width, variance=1.0 / width)
+    if config.positions == "learned":
+        weights("source_pos", config.source, width, variance=0.5)
+        weights("target_pos", config.target, width, variance=0.5)
+    for i in range(config.layers):
+        block(f"encoder.{i}", ["attn"])
+    for i in range(config.layers):
+        block(f"decoder.{i}", ["self_attn", "cross_attn"])
+    if config.norm_first:
+        for name in ("encoder_norm", "decoder_norm"):
+            state |= _norm(name, "layer", width, dtype)
+    if not config.tied:
+        weights("head", config.vocab, width, variance=1.0 / width)
+    return state
+
+
+@initial_state.register
+def _(config: BERTConfig, seed, dtype=np.float32):
+    """All weights with deviation 0.02 (Devlin et al. 2019); the body first, so that it is the same for every task."""
+    rng, width, state = np.random.default_rng(seed), config.width, {}
+
+    def weights(name, *shape):
+        state[f"{name}.weight"] = _normal(rng, shape, WEIGHT_DEVIATION**2, dtype)
+
+    def linear(name, outputs, inputs=width):
+        weights(name, outputs, inputs)
+        state[f"{name}.bias"] = np.zeros(outputs, dtype)
+
+    def norm(name):
+        state.update(_norm(name, "layer", width, dtype))
+
+    weights("tok", config.vocab, width)
+    weights("pos", config.context, width)
+    weights("seg", 2, width)
+    norm("ln")
+    for block in (f"blocks.{i}" for i in range(config.layers)):
+        norm(f"{block}.ln_1")
+        for name in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            linear(f"{block}.attn.{name}", width)
+        norm(f"{block}.ln_2")
+        linear(f"{block}.mlp.up", config.hidden)
+        linear(f"{block}.mlp.down", width, config.hidden)
+    if config.task in ("pretrain", "classify"):
+        linear("pooler", width)
+    if config.task == "pretrain":
+        linear("transform", width)
+        norm("transform_ln")
+        state["decoder_bias"] = np.zeros(config.vocab, dtype)
+        linear("nsp", 2)
+    else:
+        linear("head", 2 if config.task == "span" else config.outputs)
+    return state
 
 
 def _linear_layers(config, rng, dtype, hidden_bias=True):

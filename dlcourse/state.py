@@ -107,9 +107,10 @@ def from_torch(array):
 
 
 def from_huggingface(model_type, tensors, heads=None):
-    """(config, state) of a checkpoint of Hugging Face's transformers: "gpt2" takes the tensors {name: array} of a GPT2LMHeadModel.
+    """(config, state) of a checkpoint of Hugging Face's transformers: "gpt2" takes the tensors {name: array} of a GPT2LMHeadModel,
+    "bert" those of a BertForPreTraining, or for a sequence, tokens or a span.
 
-    Their matrices (I, O) are turned, queries, keys and values separated. No tensor tells the number of heads: None means width / 64, as in all
+    GPT-2's matrices (I, O) are turned, its queries, keys and values separated. No tensor tells the number of heads: None means width / 64, as in all
     published models. Raises ValueError that lists missing, unknown and mis-shaped names."""
     prepare, configure, table_of = huggingface.layout_of(model_type)
     tensors = prepare(tensors)

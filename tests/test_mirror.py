@@ -55,13 +55,14 @@ EXCEPTIONS = {
     },
     **{
         (f"{place}.{call}", "name"): "PyTorch calls it forward"
-        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResidualBlock", "resnet.py:ResNet")
+        for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResidualBlock", "resnet.py:PoolBlock", "resnet.py:ResNet")
         for call in ("__call__", "forward")
     },
     **{
         (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
         for place in ("mlp.py:MLP", "cnn.py:CNN", "resnet.py:ResNet")
     },
+    ("resnet.py:PoolBlock", "docstring"): "PyTorch's images are channels first",
     ("resnet.py:ResidualBlock", "docstring"): "PyTorch's images are channels first; the gradient is NumPy's",
     ("resnet.py:identity", "name"): "the frameworks have nn.Identity",
     **{
@@ -70,16 +71,35 @@ EXCEPTIONS = {
     },
     **{
         (place, "docstring"): "dropout acts where a generator is given in NumPy; the gradients are NumPy's"
-        for place in ("transformer.py:Block", "gpt.py:GPT")
+        for place in ("transformer.py:Block", "transformer.py:Transformer", "gpt.py:GPT", "bert.py:BERT")
     },
     **{
         (f"{place}.{call}", "name"): "PyTorch calls it forward"
-        for place in ("attention.py:MultiHeadAttention", "transformer.py:FeedForward", "transformer.py:Block", "gpt.py:GPT")
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+            "bert.py:BERT",
+        )
         for call in ("__call__", "forward")
     },
     **{
         (f"{place}.__call__", "signature"): "randomness is an argument in NumPy, a mode of the model in the frameworks"
-        for place in ("attention.py:MultiHeadAttention", "transformer.py:FeedForward", "transformer.py:Block", "gpt.py:GPT")
+        for place in (
+            "attention.py:MultiHeadAttention",
+            "transformer.py:FeedForward",
+            "transformer.py:Block",
+            "transformer.py:Transformer",
+            "gpt.py:GPT",
+            "bert.py:BERT",
+        )
+    },
+    **{
+        (f"transformer.py:Transformer.{method}", kind): "in NumPy it takes a generator and returns its backward too"
+        for method in ("encode", "decode")
+        for kind in ("signature", "docstring")
     },
     ("optim.py:Optimizer", "docstring"): "NumPy packs one flat buffer, the others wrap the framework's class",
     ("optim.py:Optimizer.__init__", "signature"): "the wrappers take what they wrap",
@@ -215,7 +235,19 @@ def public_methods(cls):
 OUTSIDE = {
     **{
         (model, method): reason
-        for model in ("MLP", "CNN", "ResNet", "ResidualBlock", "MultiHeadAttention", "FeedForward", "Block", "GPT")
+        for model in (
+            "MLP",
+            "CNN",
+            "ResNet",
+            "ResidualBlock",
+            "PoolBlock",
+            "MultiHeadAttention",
+            "FeedForward",
+            "Block",
+            "GPT",
+            "Transformer",
+            "BERT",
+        )
         for method, reason in {
             "__call__": "PyTorch's comes from nn.Module; NumPy's takes a generator",
             "forward": "PyTorch's name for it",
@@ -234,10 +266,10 @@ OUTSIDE = {
         for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
         for call in ("__call__", "forward")
     },
-    **{(layer, "__call__"): "the frameworks' own" for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm")},
+    **{(layer, "__call__"): "the frameworks' own" for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm")},
     **{
         (layer, method): reason
-        for layer in ("Linear", "LayerNorm", "RMSNorm", "BatchNorm", "Conv2d", "MaxPool2d", "AvgPool2d")
+        for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm", "Conv2d", "MaxPool2d", "AvgPool2d")
         for method, reason in {
             "named_parameters": "the frameworks have their own",
             "named_buffers": "the frameworks have their own",
@@ -251,6 +283,7 @@ OUTSIDE = {
             "zero_gradients": "the frameworks have their own way",
         }.items()
     },
+    **{("Transformer", method): "in NumPy it takes a generator" for method in ("encode", "decode")},
     ("Learner", "__init__"): "only NumPy's takes workers: the others have threads of their own",
     ("clip_gradients", ""): "values in MLX",
     **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},

@@ -243,16 +243,18 @@ def _treebank(path):
     def word(line):
         row = line.split("\t")
         if len(row) != 10:
-            return row
-        return [row[1], row[3]] if row[0].isdecimal() else None
+            return ()
+        return (row[1], row[3]) if row[0].isdecimal() else None
 
     return _sentences(path, word)
 
 
 def _sentences(path, word):
     """Sentences of a file with a word a line; `word(line)` gives [form, tag], or None for a line to leave out."""
-    sentences, pairs = [], []
-    for number, line in enumerate([*files.read(path).split("\n"), ""], 1):
+    sentences, pairs, text = [], [], files.read(path)
+    if not text.endswith("\n"):
+        raise ValueError(f"{path} ends within a line: it is cut off, so fetch it again")
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             if pairs:
                 words, tags = zip(*pairs, strict=True)

@@ -1,6 +1,7 @@
 """The MLX backend: what a good user of MLX would write, under the names of the course."""
 
 from dlcourse.mlx.attention import KVCache, MultiHeadAttention
+from dlcourse.mlx.bert import BERT
 from dlcourse.mlx.cnn import CNN
 from dlcourse.mlx.device import devices, resolve_device
 from dlcourse.mlx.gpt import GPT
@@ -20,9 +21,10 @@ from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.mlx.recurrent import GRU, LSTM, Elman
 from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.mlx.rnn import RNN
-from dlcourse.mlx.transformer import Block, FeedForward
+from dlcourse.mlx.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
     "GRU",
@@ -36,6 +38,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Elman",
     "Embedding",
     "FeedForward",
@@ -49,6 +52,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

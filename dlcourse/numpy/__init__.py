@@ -1,6 +1,7 @@
 """The NumPy backend: every formula and its gradient, written out."""
 
 from dlcourse.numpy.attention import KVCache, MultiHeadAttention
+from dlcourse.numpy.bert import BERT
 from dlcourse.numpy.cnn import CNN
 from dlcourse.numpy.device import devices, resolve_device
 from dlcourse.numpy.gpt import GPT
@@ -20,9 +21,10 @@ from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.numpy.recurrent import GRU, LSTM, Elman
 from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.numpy.rnn import RNN
-from dlcourse.numpy.transformer import Block, FeedForward
+from dlcourse.numpy.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
     "GRU",
@@ -36,6 +38,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Elman",
     "Embedding",
     "FeedForward",
@@ -49,6 +52,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

@@ -32,7 +32,7 @@ def attention(q, k, v, mask=None, causal=False, bias=None, dropout=0.0, rng=None
 
     q (B, H, T, D), k, v (B, H, S, D) -> y (B, H, T, D). `mask` is True where a query may look, `bias`
     is added to the scores; both are broadcast to (B, H, T, S). `causal`: query i sees the keys
-    j <= i + S - T, so that the last one sees all. With a generator `rng`, `dropout` acts on P.
+    j <= i + S - T, so that the last one sees all  (eq-causal-mask). With a generator `rng`, `dropout` acts on P.
     Raises ValueError for shapes that do not fit, and for a query that may look at no key."""
     check_attention(q, k, v)
     scale = 1.0 / math.sqrt(q.shape[-1])
@@ -242,3 +242,7 @@ class KVCache:
         self.keys[:, :, new], self.values[:, :, new] = k, v
         self.length = new.stop
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+
+    def select(self, rows):
+        """Go on with these sequences alone, in this order; one may come several times."""
+        self.keys, self.values = self.keys[rows], self.values[rows]

@@ -1,6 +1,7 @@
 """The PyTorch backend: what a good user of PyTorch would write, under the names of the course."""
 
 from dlcourse.torch.attention import KVCache, MultiHeadAttention
+from dlcourse.torch.bert import BERT
 from dlcourse.torch.cnn import CNN
 from dlcourse.torch.device import devices, resolve_device
 from dlcourse.torch.gpt import GPT
@@ -20,9 +21,10 @@ from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
 from dlcourse.torch.recurrent import GRU, LSTM, Elman
 from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.torch.rnn import RNN
-from dlcourse.torch.transformer import Block, FeedForward
+from dlcourse.torch.transformer import Block, DecoderCache, FeedForward, Transformer
 
 __all__ = [
+    "BERT",
     "CNN",
     "GPT",
     "GRU",
@@ -36,6 +38,7 @@ __all__ = [
     "BatchNorm",
     "Block",
     "Conv2d",
+    "DecoderCache",
     "Elman",
     "Embedding",
     "FeedForward",
@@ -49,6 +52,7 @@ __all__ = [
     "RMSNorm",
     "ResNet",
     "ResidualBlock",
+    "Transformer",
     "clip_gradients",
     "devices",
     "resolve_device",

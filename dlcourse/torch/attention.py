@@ -66,6 +66,10 @@ class KVCache:
         self.length = new.stop
         return self.keys[:, :, : self.length], self.values[:, :, : self.length]
 
+    def select(self, rows):
+        """Go on with these sequences alone, in this order; one may come several times."""
+        self.keys, self.values = self.keys[rows], self.values[rows]
+
 
 def _rope(x, offset=0, base=10000.0):
     """The pair (x_i, x_(i + D/2)) at position t, turned by the angle t base^(-2 i / D)  (eq-rope)."""

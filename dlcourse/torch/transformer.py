@@ -1,13 +1,21 @@
-"""The block of the Transformer in PyTorch."""
+"""The Transformer and its block in PyTorch."""
 
+import math
+
+import numpy as np
+import torch
 import torch.nn.functional as F
+from torch import nn
 
-from dlcourse.torch.attention import MultiHeadAttention
-from dlcourse.torch.layers import LayerNorm, Linear, RMSNorm
+from dlcourse.boundary import Tokens, check_inputs, check_room
+from dlcourse.positions import sinusoidal
+from dlcourse.torch.attention import KVCache, MultiHeadAttention
+from dlcourse.torch.layers import Embedding, LayerNorm, Linear, RMSNorm
 from dlcourse.torch.module import Module
 
 ACTIVATIONS = {
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
+    "exact_gelu": F.gelu,
     "silu": F.silu,
     "relu": F.relu,
 }
@@ -34,7 +42,7 @@ class Block(Module):
     x, y (B, T, C). With norm_first=False each norm follows its sum, as in Vaswani et al. 2017:
     r = ln_1(x + attn(x)), y = ln_2(r + mlp(r)). A `cross` block has three layers, self_attn,
     cross_attn and mlp; the queries of the second look at `memory` (B, S, C), where `memory_mask` lets
-    them. `norm` is layer or rms. `mask`, `causal`, `rope`, `bias` and `cache` are those of the
+    them. `norm` is layer or rms, and `eps` its own where that is None. `mask`, `causal`, `rope`, `bias` and `cache` are those of the
     attention to x itself."""
 
     def __init__(
@@ -48,18 +56,19 @@ class Block(Module):
         norm="layer",
         bias=True,
         dropout=0.0,
+        eps=None,
     ):
         super().__init__()
         self.norm_first, self.cross = norm_first, cross
-        self.ln_1 = make_norm(norm, width, bias)
+        self.ln_1 = make_norm(norm, width, bias, eps)
         if cross:
             self.self_attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_2 = make_norm(norm, width, bias)
+            self.ln_2 = make_norm(norm, width, bias, eps)
             self.cross_attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_3 = make_norm(norm, width, bias)
+            self.ln_3 = make_norm(norm, width, bias, eps)
         else:
             self.attn = MultiHeadAttention(width, heads, bias, dropout)
-            self.ln_2 = make_norm(norm, width, bias)
+            self.ln_2 = make_norm(norm, width, bias, eps)
         self.mlp = FeedForward(width, hidden, activation, bias, dropout)
 
     def forward(
@@ -87,6 +96,120 @@ class Block(Module):
         return ln_mlp(r + self.mlp(r))
 
 
-def make_norm(kind, width, bias=True):
-    """The norm called layer or rms; an RMS norm never has a bias."""
-    return RMSNorm(width) if kind == "rms" else LayerNorm(width, bias=bias)
+def make_norm(kind, width, bias=True, eps=None):
+    """The norm called layer or rms, with its own eps where that is None; an RMS norm never has a bias."""
+    options = {} if eps is None else {"eps": eps}
+    return RMSNorm(width, **options) if kind == "rms" else LayerNorm(width, bias=bias, **options)
+
+
+class Transformer(Module):
+    """m = encoder(sqrt(C) tok[source] + pos),  logits = decoder(sqrt(C) tok[target] + pos, m) W^T
+    (eq-transformer; Vaswani et al. 2017).
+
+    x (B, S + T) holds the source, its first S = config.source tokens, and what the decoder is given
+    -> logits (B, T, V) of the token that follows each of the target's. Source, target and head share
+    tok.weight, unless config.tied is False. Nothing looks at the padding of a source; that of a target
+    comes last, where no earlier position sees it."""
+
+    def __init__(self, config):
+        super().__init__()
+        self.config = config
+        self.tok = Embedding(config.vocab, config.width)
+        if config.positions == "learned":
+            self.source_pos = Embedding(config.source, config.width)
+            self.target_pos = Embedding(config.target, config.width)
+        self.encoder = nn.ModuleList(make_block(config, False) for _ in range(config.layers))
+        self.decoder = nn.ModuleList(make_block(config, True) for _ in range(config.layers))
+        if config.norm_first:  # post-norm blocks end in a norm of their own
+            self.encoder_norm, self.decoder_norm = LayerNorm(config.width), LayerNorm(config.width)
+        if not config.tied:
+            self.head = Linear(config.width, config.vocab, bias=False)
+
+    def forward(self, x):
+        source, target = x.tensor_split([self.config.source], dim=1)  # (B, S), (B, T)
+        return self.decode(target, self.encode(source), self.seen(source))
+
+    def seen(self, source):
+        """Where one may look, (B, 1, 1, S): at all but the padding."""
+        return (source != self.config.pad)[:, None, None]
+
+    def encode(self, source):
+        """The memory (B, S, C) of sources (B, S)."""
+        h = self._embed(source, "source_pos", 0)
+        for block in self.encoder:
+            h = block(h, mask=self.seen(source))
+        return self.encoder_norm(h) if self.config.norm_first else h
+
+    def decode(self, target, memory, seen=None, cache=None):
+        """The logits (B, T, V) after each token of targets (B, T).
+
+        `seen` says where in the memory (B, S, C) one may look. A list of caches holds what came before."""
+        h = self._embed(target, "target_pos", cache[0].length if cache else 0)
+        for i, block in enumerate(self.decoder):
+            past = cache[i] if cache else None
+            h = block(h, memory, memory_mask=seen, causal=True, cache=past)
+        h = self.decoder_norm(h) if self.config.norm_first else h
+        return F.linear(h, self.tok.weight) if self.config.tied else self.head(h)
+
+    def logits(self, tokens, cache):
+        """The logits (B, V) of the token after tokens (B, T), which follow those in the cache."""
+        check_inputs(tokens, Tokens(self.config.vocab, self.config.target))
+        check_room(cache.length, tokens.shape[1], self.config.target)
+        with torch.inference_mode():
+            logits = self.decode(self._whole(tokens), cache.memory, cache.seen, cache.blocks)
+            return logits[:, -1].numpy(force=True)
+
+    def new_cache(self, source):
+        """The cache with which `logits` begins, for sources (B, S): the encoder runs here, once."""
+        c, weight = self.config, self.tok.weight
+        check_inputs(source, Tokens(c.vocab, c.source))
+        source = self._whole(source)
+        shape = len(source), c.heads, c.target, c.width // c.heads
+        blocks = [KVCache(*shape, like=weight) for _ in self.decoder]
+        with torch.inference_mode():
+            return DecoderCache(self.encode(source), self.seen(source), blocks)
+
+    def _embed(self, tokens, positions, start):
+        stop = start + tokens.shape[1]
+        h = math.sqrt(self.config.width) * self.tok(tokens)  # (B, T) -> (B, T, C)
+        if self.config.positions == "learned":
+            h = h + getattr(self, positions).weight[start:stop]
+        else:
+            table = sinusoidal(stop, self.config.width)[start:]
+            h = h + torch.from_numpy(table).to(h.device, h.dtype)
+        return F.dropout(h, self.config.dropout, self.training)
+
+    def _whole(self, tokens):
+        return torch.from_numpy(np.asarray(tokens, np.int64)).to(self.tok.weight.device)
+
+
+def make_block(config, cross):
+    """A block of the encoder, or a `cross` block of the decoder."""
+    return Block(
+        config.width,
+        config.heads,
+        config.hidden,
+        norm_first=config.norm_first,
+        cross=cross,
+        activation=config.activation,
+        dropout=config.dropout,
+    )
+
+
+class DecoderCache:
+    """What decoding keeps: the memory of each source, read once, and the keys and values of the target
+    so far. Inference only."""
+
+    def __init__(self, memory, seen, blocks):
+        self.memory, self.seen, self.blocks = memory, seen, blocks
+
+    @property
+    def length(self):
+        """How many tokens of the target are in it."""
+        return self.blocks[0].length
+
+    def select(self, rows):
+        """Go on with these sequences alone, in this order; one may come several times."""
+        self.memory, self.seen = self.memory[rows], self.seen[rows]
+        for block in self.blocks:
+            block.select(rows)

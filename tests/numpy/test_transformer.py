@@ -35,6 +35,18 @@ def test_gpt_refusals():
     cases.check_gpt_refusals(gpt, models.raises)
 
 
+def test_transformer():
+    cases.check_transformer(transformer)
+
+
+def test_transformer_dropout():
+    cases.check_transformer_dropout(transformer)
+
+
+def test_transformer_refusals():
+    cases.check_transformer_refusals(transformer, models.raises)
+
+
 @pytest.mark.parametrize("positions", ["learned", "sinusoidal", "rotary", "alibi", "none"])
 def test_no_token_sees_a_later_one(positions, rng):
     config = GPTConfig(9, context=6, layers=2, heads=2, width=8, positions=positions)

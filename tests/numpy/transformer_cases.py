@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dlcourse.config import GPTConfig
+from dlcourse.config import GPTConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.state import without_prefix
 from tests.gradients import assert_close, check_gradient
@@ -235,3 +235,149 @@ def check_gpt_refusals(g, raises):
     cache = model.new_cache(1)
     model.logits(np.zeros((1, 4), int), cache)
     raises(ValueError, "the cache holds 4 of 5 tokens, too many for 2 more", lambda: model.logits(np.zeros((1, 2), int), cache))
+
+
+# ---------------------------------------------------------------- encoder and decoder
+
+TRANSFORMERS = [
+    TransformerConfig(7, source=4, target=3, layers=2, heads=2, width=4),
+    TransformerConfig(6, 3, 4, layers=1, heads=1, width=4, hidden=3, positions="learned", pad=5, tied=False, activation="silu"),
+    TransformerConfig(6, 4, 4, layers=2, heads=2, width=4, hidden=5, norm_first=False, activation="gelu"),
+    TransformerConfig(5, 2, 2, layers=1, heads=2, width=6, norm_first=False, positions="learned", tied=False),
+]
+
+
+def moved_transformer(config, dtype=np.float64):
+    rng = np.random.default_rng(3)
+    return {
+        name: (array + 0.4 * rng.normal(size=array.shape)).astype(dtype) for name, array in initial_state(config, 0, np.float64).items()
+    }
+
+
+def source_and_target(config, rng, rows=3):
+    """Tokens (B, S + T); the sources of all rows but the first are padded, with one token to see in the last."""
+    x = rng.integers(0, config.vocab - 1, (rows, config.source + config.target))
+    x += x >= config.pad  # no padding yet
+    x[1, config.source - 1] = x[-1, 1 : config.source] = config.pad
+    return x
+
+
+def slow_stream(state, config, tokens, positions):
+    h = math.sqrt(config.width) * np.array([[state["tok.weight"][token] for token in row] for row in tokens])
+    if config.positions == "learned":
+        return h + state[f"{positions}.weight"][: tokens.shape[1]]
+    return h + slow_positions(config, state, tokens.shape[1])
+
+
+def slow_transformer(state, config, x):
+    source, target = x[:, : config.source], x[:, config.source :]
+    seen = (source != config.pad).reshape(len(x), 1, 1, -1)
+    how = {"norm_first": config.norm_first, "activation": config.activation}
+    memory = slow_stream(state, config, source, "source_pos")
+    for i in range(config.layers):
+        memory = slow_block(without_prefix(f"encoder.{i}", state), memory, config.heads, mask=seen, **how)
+    memory = slow_norm(state, "encoder_norm", memory, "layer") if config.norm_first else memory
+    h = slow_stream(state, config, target, "target_pos")
+    for i in range(config.layers):
+        block = without_prefix(f"decoder.{i}", state)
+        h = slow_block(block, h, config.heads, memory=memory, memory_mask=seen, causal=True, **how)
+    h = slow_norm(state, "decoder_norm", h, "layer") if config.norm_first else h
+    return h @ state["tok.weight" if config.tied else "head.weight"].T
+
+
+def check_transformer(t):
+    """Logits against the oracle, every gradient by differences, in pieces with a cache the same, dtype and accumulation."""
+    worst = 0.0
+    for config in TRANSFORMERS:
+        rng = np.random.default_rng(6)
+        model, state = t.Transformer(config), moved_transformer(config)
+        assert list(model.state()) == list(state)
+        model.load_state(state)
+        x = source_and_target(config, rng)
+        source, target = x[:, : config.source], x[:, config.source :]
+        for length in (1, config.target):
+            part = x[:, : config.source + length]
+            logits, backward = model(part)
+            assert_close("logits", logits, slow_transformer(state, config, part), 1e-11)
+            assert backward(logits) is None, "tokens have no gradient"
+        names = [name for name in state if not name.endswith("k_proj.bias")]
+        run = parameter_gradients(model, lambda m, x=x: m(x), names, state)
+        worst = max(worst, check_gradient(run, tuple(state[name] for name in names), rng))
+        model.load_state(state)
+        memory, _ = model.encode(source)
+        worst = max(worst, check_gradient(lambda m, g=model, x=x, s=source, t=target: g.decode(t, m, g.seen(s)), (memory,), rng))
+        assert_close("all of a memory", model.decode(target, memory)[0][0], model.decode(target, memory, model.seen(source))[0][0], 1e-12)
+        cache = model.new_cache(source)
+        assert len(cache.blocks) == config.layers and cache.length == 0
+        for step in range(config.target):
+            logits = model.logits(target[:, step : step + 1], cache)
+            assert_close("with a cache", logits, slow_transformer(state, config, x[:, : config.source + step + 1])[:, -1], 1e-11)
+        assert cache.length == config.target
+        check_selection(model, config, state, x)
+        check_single(t.Transformer(config), config, x)
+    return worst
+
+
+def check_selection(model, config, state, x):
+    """A cache whose rows were exchanged goes on with the rows chosen."""
+    rows = np.array([2, 0, 2, 1])
+    cache = model.new_cache(x[:, : config.source])
+    model.logits(x[:, config.source : config.source + 1], cache)
+    cache.select(rows)
+    logits = model.logits(x[rows, config.source + 1 : config.source + 2], cache)
+    assert_close("selected", logits, slow_transformer(state, config, x[rows, : config.source + 2])[:, -1], 1e-11)
+
+
+def check_single(model, config, x):
+    """float32 stays, and gradients add."""
+    model.load_state(moved_transformer(config, np.float32))
+    logits, backward = model(x)
+    backward(logits)
+    once = model.gradients()
+    assert logits.dtype == np.float32 and {array.dtype for array in once.values()} == {np.dtype(np.float32)}
+    backward(logits)
+    for name, array in model.gradients().items():
+        if not name.endswith("k_proj.bias"):
+            assert_close(name, array, 2 * once[name], 1e-5)
+
+
+def check_transformer_dropout(t):
+    """With a generator on both embeddings and in every layer, and the same masks on the way back."""
+    for config in (TransformerConfig(7, 4, 3, 1, 2, 4, dropout=0.5), TransformerConfig(7, 4, 3, 1, 2, 4, dropout=0.5, positions="learned")):
+        rng = np.random.default_rng(4)
+        model, state, x = t.Transformer(config), moved_transformer(config), source_and_target(config, rng)
+        model.load_state(state)
+        assert_close("no generator", model(x)[0], slow_transformer(state, config, x), 1e-11)
+        run = parameter_gradients(model, lambda m, x=x: m(x, np.random.default_rng(5)), list(state), state)
+        check_gradient(run, tuple(state.values()), rng)
+        model.load_state(state)
+        source, target = x[:, : config.source], x[:, config.source :]
+        memory, _ = model.encode(source)
+        for block in (*model.encoder, *model.decoder):
+            for layer in vars(block).values():
+                if hasattr(layer, "dropout"):
+                    layer.dropout = 0.0
+        for found, stream in (
+            (model.encode(source, np.random.default_rng(5))[0], slow_stream(state, config, source, "source_pos")),
+            (model.decode(target, memory, rng=np.random.default_rng(5))[0], slow_stream(state, config, target, "target_pos")),
+        ):
+            kept = np.random.default_rng(5).random(stream.shape, dtype=np.float32) >= 0.5
+            h = stream * kept / 0.5
+            if found.shape == memory.shape:
+                expected = slow_block(without_prefix("encoder.0", state), h, 2, activation="relu", mask=model.seen(source))
+                expected = slow_norm(state, "encoder_norm", expected, "layer")
+            else:
+                expected = slow_block(without_prefix("decoder.0", state), h, 2, activation="relu", memory=memory, causal=True)
+                expected = slow_norm(state, "decoder_norm", expected, "layer") @ state["tok.weight"].T
+            assert_close("embeddings", found, expected, 1e-11)
+
+
+def check_transformer_refusals(t, raises):
+    model = t.Transformer(TransformerConfig(7, 4, 3, 1, 2, 4))
+    raises(ValueError, "query 0 of sequence 0 may look at no key", lambda: model(np.zeros((1, 7), int)))
+    raises(ValueError, "sequences of 5 tokens but the context is 4", lambda: model.new_cache(np.ones((1, 5), int)))
+    raises(ValueError, "token 7 but vocab is 7", lambda: model.new_cache(np.full((1, 4), 7)))
+    cache = model.new_cache(np.ones((1, 4), int))
+    raises(ValueError, "token 7 but vocab is 7", lambda: model.logits(np.full((1, 1), 7), cache))
+    model.logits(np.ones((1, 2), int), cache)
+    raises(ValueError, "the cache holds 2 of 3 tokens, too many for 2 more", lambda: model.logits(np.ones((1, 2), int), cache))

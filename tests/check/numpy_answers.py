@@ -305,3 +305,23 @@ def merge_halves(m1, l1, u1, m2, l2, u2):
     m = both.max(axis=0)
     c = np.exp(both - m)
     return m, (c * np.stack([l1, l2])).sum(axis=0), np.einsum("nt,nte->te", c, np.stack([u1, u2]))
+
+
+def bits_per_byte(loss, tokens, size):
+    return loss * tokens / size / np.log(2)
+
+
+def merge_pair(ids, a, b, new):
+    result = []
+    for token in ids.tolist():
+        if result[-1:] == [a] and token == b:
+            result[-1] = new
+        else:
+            result.append(token)
+    return np.array(result, dtype=int)
+
+
+def encode_bytes(ids, merges):
+    for new, (a, b) in enumerate(merges.tolist(), 256):
+        ids = merge_pair(ids, a, b, new)
+    return ids

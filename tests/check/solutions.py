@@ -187,6 +187,24 @@ def torch_solutions():
         c1, c2 = torch.exp(m1 - m), torch.exp(m2 - m)
         return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
 
+    def bits_per_byte(loss, tokens, size):
+        return torch.tensor(loss, dtype=torch.float64) * tokens / (size * torch.log(torch.tensor(2.0, dtype=torch.float64)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return torch.tensor(result, dtype=torch.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
+
     return named(locals())
 
 
@@ -364,6 +382,24 @@ def mlx_solutions():
         m = mx.maximum(m1, m2)
         c1, c2 = mx.exp(m1 - m), mx.exp(m2 - m)
         return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
+
+    def bits_per_byte(loss, tokens, size):
+        return mx.array(loss) * tokens / (size * mx.log(mx.array(2.0)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return mx.array(result, dtype=mx.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
 
     return named(locals())
 

@@ -67,7 +67,7 @@ def decode_flops(config, seen, cache=True):
 
 
 def cache_size(config, tokens):
-    """2 L T C: the numbers that the keys and values of T tokens take in a GPT's cache  (eq-cache-size)."""
+    """2 L T C: the numbers that the keys and values of T tokens take in a GPT's cache."""
     return 2 * config.layers * config.width * tokens
 
 

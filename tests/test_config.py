@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlcourse.boundary import Tokens
-from dlcourse.config import ACTIVATIONS, CNNConfig, GPTConfig, MLPConfig, ResNetConfig
+from dlcourse.config import ACTIVATIONS, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
 
 
 def test_defaults():
@@ -184,6 +184,36 @@ def test_the_smallest_images():
     assert CNNConfig((2, 2, 1), channels=(1,), padding=2).features == (1, 1, 1)
     assert ResNetConfig((1, 1, 1)).depth == 20
     assert CNNConfig((3, 3, 3), channels=(2,), kernel=1, padding=0).features == (1, 1, 2)  # the same both ways: channels last
+
+
+# ---------------------------------------------------------------- recurrent networks
+
+
+def test_recurrent_networks():
+    config = RNNConfig(np.int64(65))
+    assert config == RNNConfig(65, 64, 128, 1, "lstm", None, None, 0.0)
+    assert config.inputs == Tokens(65, None) and config.outputs == 65
+    classifier = RNNConfig(17, classes=np.int8(10), context=64)
+    assert classifier.inputs == Tokens(17, 64) and classifier.outputs == 10
+    assert json.loads(json.dumps(dataclasses.asdict(classifier)))["classes"] == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vocab": 0}, "vocab holds 0: the sizes of a recurrent network are whole numbers of at least 1"),
+        ({"hidden": (8, 8)}, r"hidden=\(8, 8\) is not a number"),
+        ({"layers": 1.5}, r"layers holds 1\.5"),
+        ({"embed": None}, "embed holds None"),
+        ({"classes": 0}, "classes holds 0"),
+        ({"context": -1}, "context holds -1"),
+        ({"cell": "LSTM"}, "unknown cell 'LSTM': choose one of rnn, gru, lstm"),
+        ({"dropout": 1}, "dropout=1: it is a probability"),
+    ],
+)
+def test_recurrent_networks_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        RNNConfig(**{"vocab": 5} | options)
 
 
 def test_gpt():

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import attention_cases, cases, convolution_cases, models, transformer_cases
+from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -82,6 +82,21 @@ def check_resnet(resnet, _=None):
     models.check_resnet(resnet)
 
 
+def check_recurrent(recurrent, _=None):
+    recurrent_cases.check_cells(recurrent)
+    recurrent_cases.check_layers(recurrent)
+    recurrent_cases.check_refusals(recurrent, models.raises)
+
+
+def check_rnn(rnn, _=None):
+    recurrent_cases.check_network(rnn, models.raises)
+
+
+def check_bert(bert, _=None):
+    bert_cases.check_bert(bert)
+    bert_cases.check_bert_dropout(bert)
+
+
 def check_attention(attention, _=None):
     attention_cases.check_everything(attention, models.raises)
 
@@ -105,6 +120,8 @@ def check_gpt(gpt, _=None):
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
+    recurrent_cases.check_initial(initial)
+    bert_cases.check_initial(initial)
     transformer_cases.check_initial(initial)
 
 
@@ -122,6 +139,9 @@ MODULES = {
     "dlcourse.numpy.mlp": check_mlp,
     "dlcourse.numpy.cnn": check_cnn,
     "dlcourse.numpy.resnet": check_resnet,
+    "dlcourse.numpy.recurrent": check_recurrent,
+    "dlcourse.numpy.rnn": check_rnn,
+    "dlcourse.numpy.bert": check_bert,
     "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
@@ -140,6 +160,7 @@ RELATIVE = "rotary positions count from anywhere, as long as queries and keys do
 SAME_LENGTH = "the caches of all blocks are equally long"
 FIRST_TWO = "`_places` reads the first two entries"
 ONE_PADDING = "a configuration has one padding for each convolution"
+ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
 EQUIVALENT = {
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
@@ -232,6 +253,16 @@ EQUIVALENT = {
     ("dlcourse.count", "_", "True -> False"): ONE_PADDING,
     ("dlcourse.count", "_", "zip(config.channels, config.padding, strict=True) -> zip(config.channels, config.padding)"): ONE_PADDING,
     ("dlcourse.count", "_", "2 -> 3 (number 7)"): "half of 3 and of 1, rounded down, is their third",
+    ("dlcourse.numpy.recurrent", "_elman", "np.tanh(a, out=a) -> np.tanh(a)"): "one array more",
+    ("dlcourse.numpy.recurrent", "_elman", "return (0.0,) -> return (0.0,)"): ONE_ARRAY,
+    ("dlcourse.numpy.recurrent", "_gru", "return (dh * z,) -> return (dh * z,)"): ONE_ARRAY,
+    ("dlcourse.numpy.recurrent", "_Recurrent._state", "0 -> -1"): ONE_ARRAY,
+    **{
+        ("dlcourse.numpy.recurrent", "_Recurrent.__call__", what): "any step has the shape of a state"
+        for what in ("0 -> 1 (number 3)", "0 -> -1 (number 3)", "0 -> -1 (number 7)", "0 -> 1 (number 8)", "0 -> -1 (number 8)")
+    },
+    **{("dlcourse.numpy.recurrent", "_Recurrent.__call__", f"1 -> 2 (number {n})"): ANY_NEGATIVE for n in (2, 7, 8, 9)},
+    ("dlcourse.initial", "_orthogonal", "q * np.sign(np.diagonal(r)) -> q / np.sign(np.diagonal(r))"): "by 1 or -1",
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
@@ -570,6 +601,13 @@ FAMOUS = [
             ("ResNet", "rng, state = np.random.default_rng(seed), {}"),
         ]
     ],
+    ("dlcourse.numpy.recurrent", "back-propagation through time, first to last", "in reversed(range(time))", "in range(time)"),
+    ("dlcourse.numpy.recurrent", "back-propagation that stays in its step", "dh = dh + dr[t] @ weight_hh", "dh = dh"),
+    ("dlcourse.numpy.recurrent", "the loss of a step overwrites what comes from later", "(dh + dy[:, t], *dc)", "(dy[:, t], *dc)"),
+    ("dlcourse.numpy.recurrent", "the cell's gradient without that of the step after", "        dc += dc_new", "        dc += 0"),
+    ("dlcourse.numpy.recurrent", "the states after, not before, in dW_hh", "h[:-1].reshape(-1, hidden)", "h[1:].reshape(-1, hidden)"),
+    ("dlcourse.numpy.recurrent", "a GRU that keeps where it should renew", "    h_new = h - n\n", "    h_new = n - h\n"),
+    ("dlcourse.numpy.rnn", "a classifier that reads the first state", "h = h[:, -1]  #", "h = h[:, 0]  #"),
 ]
 
 

@@ -32,7 +32,7 @@ def attention(q, k, v, mask=None, causal=False, bias=None, dropout=0.0, rng=None
 
     q (B, H, T, D), k, v (B, H, S, D) -> y (B, H, T, D). `mask` is True where a query may look, `bias`
     is added to the scores; both are broadcast to (B, H, T, S). `causal`: query i sees the keys
-    j <= i + S - T, so that the last one sees all. With a generator `rng`, `dropout` acts on P.
+    j <= i + S - T, so that the last one sees all  (eq-causal-mask). With a generator `rng`, `dropout` acts on P.
     Raises ValueError for shapes that do not fit, and for a query that may look at no key."""
     check_attention(q, k, v)
     scale = 1.0 / math.sqrt(q.shape[-1])

@@ -120,6 +120,7 @@ def check_gpt(gpt, _=None):
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
+    models.check_whitened(initial)
     recurrent_cases.check_initial(initial)
     bert_cases.check_initial(initial)
     transformer_cases.check_initial(initial)

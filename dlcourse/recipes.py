@@ -65,11 +65,12 @@ class Run:
     seconds: float
 
 
+# The sizes, batch and number of steps of nanoGPT's run on a processor. Its rate of 1e-3 ends above a validation loss of 1.9 here, 3e-3 at 1.8
 _NANOGPT = {
     "epochs": 8,
     "steps": 250,
     "batch_size": 12,
-    "schedule": schedule.cosine(1e-3, warmup=0.05, final=1e-4),
+    "schedule": schedule.cosine(3e-3, warmup=0.05, final=1e-4),
     "options": {"betas": (0.9, 0.99), "weight_decay": 0.1},
     "clip": 1.0,
     "measure": tasks.perplexity,

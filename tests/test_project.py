@@ -26,11 +26,11 @@ MODULES = sorted(path for path in (ROOT / "dlcourse").rglob("*.py"))
 
 # Imports run from a higher number to a lower one or stay on their level; a folder counts as its name.
 LEVELS = {
-    **dict.fromkeys(("errors", "geometry", "boundary", "config", "count", "positions", "huggingface"), 0),
+    **dict.fromkeys(("errors", "geometry", "boundary", "config", "count", "positions", "huggingface", "text"), 0),
     "initial": 1,
     "state": 2,
     **dict.fromkeys(BACKENDS, 3),
-    **dict.fromkeys(("data", "schedule", "metrics", "train", "recipes", "transfer", "plot", "doctor", "generate"), 4),
+    **dict.fromkeys(("data", "schedule", "metrics", "train", "recipes", "transfer", "plot", "doctor", "tasks", "generate", "scaling"), 4),
     **dict.fromkeys(("book", "check", "cli", "interactive", "__main__"), 5),
 }
 
@@ -190,6 +190,7 @@ HEAVY = ("torch", "mlx", "matplotlib", "sklearn", "scipy", "pandas", "IPython", 
         "dlcourse.config",
         "dlcourse.state",
         "dlcourse.data",
+        "dlcourse.text",
         "dlcourse.check",
         "dlcourse.recipes",
         "dlcourse.cli",

@@ -1,7 +1,7 @@
 """What a data set is, and how one is split."""
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -24,6 +24,7 @@ class Dataset:
     classes: tuple[str, ...]
     source: str
     licence: str
+    tokenizer: Any = None  # whose tokens the examples hold, where they are language
 
     @property
     def shape(self):

@@ -47,7 +47,7 @@ class Pairs:
         )
         encoded = [pairs(*part, tokenizer, source, target) for part in parts]
         tokens = tuple(tokenizer.decode([token]) for token in range(len(tokenizer)))
-        return Dataset(self.name, *encoded, SIGNS + tokens, self.source, self.licence)
+        return Dataset(self.name, *encoded, SIGNS + tokens, self.source, self.licence, tokenizer)
 
     def __repr__(self):
         sizes = " / ".join(

@@ -52,7 +52,7 @@ def embedding(tokens, weight):
         )
 
     def backward(dy):
-        # equal tokens side by side, then one sum for each: 4 times faster than np.add.at
+        # equal tokens side by side, then one sum for each: np.add.at takes 4 to 10 times as long
         flat = tokens.reshape(-1)
         order = np.argsort(flat, kind="stable")
         used, starts = np.unique(flat[order], return_index=True)

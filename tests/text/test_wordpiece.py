@@ -1,0 +1,124 @@
+"""WordPiece: training, and encoding equal to the library `tokenizers`."""
+
+import functools
+import time
+import unicodedata
+from pydoc_data.topics import topics
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dlcourse.text import WordPieceTokenizer
+from dlcourse.text.wordpiece import basic
+from tests.text.test_bpe import SAMPLES
+
+ENGLISH = "\n".join(topics.values())
+OLD = unicodedata.ucd_3_2_0
+
+
+def is_settled(text):
+    """Has every character had its kind since Unicode 3.2? The library's tables of marks and punctuation are older than Python's."""
+    return all(OLD.category(c) == unicodedata.category(c) for c in unicodedata.normalize("NFD", text))
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["lower", "cased"])
+def trained(request):
+    return WordPieceTokenizer.train([ENGLISH[:60_000], *SAMPLES], 900, lower=request.param)
+
+
+@functools.cache
+def library_of(tokenizer):
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers
+
+    made = Tokenizer(models.WordPiece(vocab=tokenizer.vocab, unk_token="[UNK]", max_input_chars_per_word=100))
+    made.normalizer = normalizers.BertNormalizer(
+        clean_text=True, handle_chinese_chars=True, strip_accents=tokenizer.lower, lowercase=tokenizer.lower
+    )
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return made
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    text=st.text(st.one_of(st.characters(exclude_categories=["Cs", "Cn"]), st.sampled_from(" '.satÉ9\n")).filter(is_settled), max_size=40)
+)
+def test_encoding_is_the_librarys(trained, text):
+    assert trained.encode(text) == library_of(trained).encode(text).ids
+
+
+@pytest.mark.parametrize("text", [*SAMPLES, ENGLISH[-30_000:], "a" * 101, "ΟΔΟΣ İstanbul"], ids=lambda text: repr(text[:12]))
+def test_samples_are_the_librarys(trained, text):
+    theirs = library_of(trained).encode(text)
+    assert trained.encode(text) == theirs.ids and trained.pieces(text) == theirs.tokens
+
+
+def test_numbers_begin_with_the_special_tokens():
+    tokenizer = WordPieceTokenizer.train([ENGLISH[:20_000]], 300)
+    assert tokenizer.tokens[:5] == ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]") and len(tokenizer) == 300
+    assert tokenizer.encode("[MASK]", special=True) == [4]
+    assert 4 not in tokenizer.encode("[MASK]")
+
+
+def test_pieces_inside_a_word_begin_with_two_signs():
+    tokenizer = WordPieceTokenizer.train(["low lower lowest low new newer newest"] * 3, 40)
+    pieces = tokenizer.pieces("lowerest")
+    assert "".join(pieces).replace("##", "") == "lowerest"
+    assert not pieces[0].startswith("##") and all(piece.startswith("##") for piece in pieces[1:]) and len(pieces) > 1
+    assert tokenizer.decode(tokenizer.encode("Lowest  NEWER")) == "lowest newer"
+
+
+def test_longest_piece_first_is_greedy():
+    vocab = {token: i for i, token in enumerate(["[UNK]", "ab", "abc", "##cd", "##d", "##e"])}
+    tokenizer = WordPieceTokenizer(vocab, special=("[UNK]",))
+    assert tokenizer.pieces("abcd") == ["abc", "##d"]
+    assert tokenizer.pieces("abcde abx") == ["abc", "##d", "##e", "[UNK]"]
+
+
+def test_count_merges_as_bpe_and_ratio_takes_what_is_always_together():
+    texts = ["xq " + "the then them " * 20 + "xq"]
+    first = {
+        score: WordPieceTokenizer.train(texts, 5 + len({*"xthenm"}) + 5 + 2, score=score).tokens
+        for score in ("count", "ratio", "likelihood")
+    }
+    assert "##he" in first["count"] or "th" in first["count"]
+    assert "xq" in first["ratio"] and "xq" not in first["count"] and "xq" not in first["likelihood"]
+
+
+def test_ratio_makes_much_longer_sequences():
+    lengths = {
+        score: len(WordPieceTokenizer.train([ENGLISH[:60_000]], 600, score=score).encode(ENGLISH[60_000:120_000]))
+        for score in ("count", "likelihood", "ratio")
+    }
+    assert lengths["ratio"] > 1.3 * max(lengths["count"], lengths["likelihood"])
+
+
+@pytest.mark.parametrize("score", ["likelihood", "count", "ratio"])
+def test_half_a_megabyte_takes_seconds(score):
+    start = time.process_time()
+    assert len(WordPieceTokenizer.train([ENGLISH], 1256, score=score)) == 1256
+    assert time.process_time() - start < 7  # about 1.3 s measured
+
+
+@settings(max_examples=300, deadline=None)
+@given(text=st.text(st.characters(exclude_categories=["Cs"])))
+def test_basic_words_hold_no_space(text):
+    for word in basic(text):
+        assert word and not any(c.isspace() for c in word)
+
+
+def test_basic():
+    assert basic("Héllo,\tWORLD! x²\u0000") == ["hello", ",", "world", "!", "x²"]
+    assert basic("Héllo", lower=False) == ["Héllo"]
+    assert basic("学习AI") == ["学", "习", "ai"]
+
+
+def test_bad_input_is_refused(trained):
+    with pytest.raises(ValueError, match=r"unknown score 'best': choose one of likelihood, count, ratio"):
+        WordPieceTokenizer.train(["a"], 100, score="best")
+    with pytest.raises(ValueError, match=r"vocab_size=5, but the special tokens and the characters of the texts are 9 already"):
+        WordPieceTokenizer.train(["abab"], 5)
+    with pytest.raises(ValueError, match=r"no \[UNK\]"):
+        WordPieceTokenizer({"a": 0}, special=())
+    with pytest.raises(ValueError, match="half a surrogate"):
+        trained.encode("\ud83d")

@@ -11,7 +11,7 @@ import pytest
 
 import dlcourse
 from dlcourse.boundary import Tokens
-from dlcourse.config import CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
+from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import functional
 from dlcourse.state import compare
@@ -61,6 +61,13 @@ NETWORKS = {
         TransformerConfig(13, 6, 4, 1, 2, 16, 20, dropout=0.2, norm_first=False, positions="learned", tied=False, activation="gelu"),
         "cross_entropy",
     ),
+    "BERT, pretraining": (BERTConfig(13, context=8, layers=2, heads=2, width=16), "pretraining"),
+    "BERT, a class, tanh GELU, dropout": (
+        BERTConfig(13, 8, 1, 4, 16, 20, dropout=0.2, task="classify", outputs=3, exact_gelu=False, eps=1e-5),
+        "cross_entropy",
+    ),
+    "BERT, labels": (BERTConfig(13, 8, 2, 2, 16, task="label", outputs=5), "cross_entropy"),
+    "BERT, a span": (BERTConfig(13, 8, 1, 2, 16, task="span"), "cross_entropy"),
     "ResNet without norms": (ResNetConfig((8, 8, 3), widths=(4, 6), blocks=(2, 1), strides=(1, 2), stem=4, norm="none"), "cross_entropy"),
     "LSTM": (RNNConfig(11, 5, 6, context=5), "cross_entropy"),
     "LSTM, two layers, dropout": (RNNConfig(7, 4, 5, layers=2, context=4, dropout=0.3), "cross_entropy"),
@@ -72,6 +79,8 @@ NETWORKS = {
 }
 # The gradient of a key's bias is zero but for rounding, which Adam would magnify: left out, and test_a_key_bias_has_no_gradient asserts it.
 NO_GRADIENT = "k_proj.bias"
+# So is that of a number which adds the same to the score of every position: a softmax over the positions does not see it.
+NO_GRADIENT_OF_SPANS = ("blocks.0.ln_2.bias", "head.bias")
 # Too much for ten steps of MLX on Linux: outputs and gradients once.
 LARGE = {
     "3-32-64-1024-10": (CNNConfig((32, 32, 3), channels=(32, 64), padding=0, hidden=(1024,)), "cross_entropy"),
@@ -106,6 +115,9 @@ def batches(config, loss, dtype, count, size=16):
         if isinstance(config.inputs, Tokens):
             x = rng.integers(0, config.inputs.vocab, size=(size, config.inputs.context))
             x[:, 0] = 1  # a source is not padding alone
+            if isinstance(config, BERTConfig):
+                yield x, bert_targets(config, rng, rng.integers(0, config.vocab, size=x.shape))
+                continue
             positions = size if getattr(config, "classes", None) else x[:, config.inputs.source :].shape
             yield x, np.where(rng.random(positions) < 0.2, -100, rng.integers(0, config.outputs, size=positions))
             continue
@@ -117,6 +129,24 @@ def batches(config, loss, dtype, count, size=16):
         else:
             noise = rng.normal(size=(size, config.outputs))
             yield x, (noise if loss == "mse" else noise > 0).astype(dtype)
+
+
+def bert_targets(config, rng, y):
+    """Class numbers of a whole sequence, its positions or its two ends, or both of pretraining; some positions do not count."""
+    words = np.where(rng.random(y.shape) < 0.8, y % config.outputs, -100)
+    if config.task == "pretrain":
+        return np.concatenate([y[:, :1] % 2, words], axis=1)
+    return {"classify": y[:, 0] % config.outputs, "label": words, "span": y[:, :2] % config.context}[config.task]
+
+
+def flat(logits):
+    """Logits as one array, also those of pretraining, which are two."""
+    return np.concatenate([part.ravel() for part in logits]) if isinstance(logits, tuple) else logits
+
+
+def without_gradient(config):
+    """How the names end of those whose gradient is zero but for rounding."""
+    return (NO_GRADIENT, *NO_GRADIENT_OF_SPANS) if isinstance(config, BERTConfig) and config.task == "span" else (NO_GRADIENT,)
 
 
 def start(config, dtype):
@@ -147,10 +177,10 @@ def first_look(backend, network, dtype, device="cpu"):
     (batch,) = batches(config, loss, dtype, 1, size=8 if network in LARGE else 16)
     value, gradients = learner.gradients(batch)
     evaluated, logits = learner.evaluate(batch)
-    rows = {"outputs": learner.predict(batch[0]), "evaluated": logits, "loss": value, "evaluated loss": evaluated}
+    rows = {"outputs": flat(learner.predict(batch[0])), "evaluated": flat(logits), "loss": value, "evaluated loss": evaluated}
     if (network, dtype) in OUTPUTS_ONLY:
         return rows
-    return rows | {f"gradient {name}": g for name, g in gradients.items() if not name.endswith(NO_GRADIENT)}
+    return rows | {f"gradient {name}": g for name, g in gradients.items() if not name.endswith(without_gradient(config))}
 
 
 @functools.cache
@@ -166,7 +196,7 @@ def trained(backend, network, dtype, optimizer, device="cpu"):
         losses[f"loss of step {step}"] = learner.step(batch, lr)
         if step in (1, 10):
             state = learner.model.state()
-            parameters |= {f"after {step}: {name}": array for name, array in state.items() if not name.endswith(NO_GRADIENT)}
+            parameters |= {f"after {step}: {name}": array for name, array in state.items() if not name.endswith(without_gradient(config))}
             losses[f"loss after {step}"] = learner.evaluate(first)[0]
     return losses, parameters
 
@@ -218,6 +248,17 @@ def test_float32_turns_some_relus_of_resnet_20(monkeypatch):
             found.append(list(inputs))
         turned[network] = sum(int((a != b).sum()) for a, b in zip(*found, strict=True))
     assert turned == {network: turned[network] if network == "ResNet-20" else 0 for network in LARGE} and turned["ResNet-20"] > 0
+
+
+@each_pair
+@pytest.mark.parametrize("network", ["BERT, a span", "BERT, pretraining"])
+def test_what_a_softmax_over_positions_does_not_see(network, backend, dtype):
+    config, loss = NETWORKS[network]
+    for name in ("numpy", backend):
+        _, gradients = learner_of(name, config, loss, dtype).gradients(next(batches(config, loss, dtype, 1)))
+        sizes = {name: np.abs(gradient).max() for name, gradient in gradients.items() if name.endswith(without_gradient(config))}
+        assert len(sizes) == (3 if network == "BERT, a span" else 2)
+        assert max(sizes.values()) < (1e-16 if dtype == np.float64 else 1e-8), sizes
 
 
 @each_pair

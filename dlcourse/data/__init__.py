@@ -16,6 +16,7 @@ from dlcourse.data.batches import Batches
 from dlcourse.data.dataset import Dataset, Split, stratified
 from dlcourse.data.generated import arithmetic, dates
 from dlcourse.data.grammar import Grammar
+from dlcourse.data.masking import mask_tokens, masking, sentence_pairs
 from dlcourse.data.questions import Questions, spans
 from dlcourse.data.sentences import Sentence, Sentences
 from dlcourse.data.text import Text, windows
@@ -36,8 +37,11 @@ __all__ = [
     "augment",
     "dates",
     "load",
+    "mask_tokens",
+    "masking",
     "names",
     "pairs",
+    "sentence_pairs",
     "spans",
     "stratified",
     "text_of",

@@ -1,4 +1,4 @@
-"""The command line: python -m dlcourse train RECIPE, recipes, doctor."""
+"""The command line: python -m dlcourse train RECIPE, recipes, transfer, scaling, doctor."""
 
 import argparse
 import dataclasses
@@ -70,14 +70,20 @@ def _parser():
     )
     train.set_defaults(run=_train)
 
-    transfer = commands.add_parser("transfer", help="the study of transfer that the book records")
-    transfer.add_argument("--backend", default="torch", help="numpy, torch or mlx (default: torch)")
-    transfer.add_argument(
-        "--record",
-        action="store_true",
-        help="write its results into results/, where the book reads them",
-    )
-    transfer.set_defaults(run=_transfer)
+    for name, about in (
+        ("transfer", "the study of transfer that the book records"),
+        ("scaling", "the study of size and loss that the book records"),
+    ):
+        study = commands.add_parser(name, help=about)
+        study.add_argument(
+            "--backend", default="torch", help="numpy, torch or mlx (default: torch)"
+        )
+        study.add_argument(
+            "--record",
+            action="store_true",
+            help="write its results into results/, where the book reads them",
+        )
+        study.set_defaults(run=_study, study=name)
 
     commands.add_parser("recipes", help="list the recipes").set_defaults(run=_recipes)
     commands.add_parser(
@@ -127,15 +133,17 @@ def _train(options):
             workers=options.workers,
         )
         runs.append(one)
-        print(
-            f"seed {seed}: test accuracy {one.metrics['test_accuracy']:.4f}, test loss {one.metrics['test_loss']:.4f}{_measured(one)}, {one.seconds:.1f} s"
-        )
+        names = recipes.shown(recipe, one.metrics)
+        found = ", ".join(f"{_spoken(name)} {one.metrics[name]:.4f}" for name in names)
+        print(f"seed {seed}: {found}, {one.seconds:.1f} s")
     results = recipes.results(recipe, options.backend, seeds, runs, dataset)
-    accuracy = results["metrics"]["test_accuracy"]
     if len(seeds) > 1:
-        print(
-            f"mean test accuracy {accuracy['mean']:.4f} ({accuracy['min']:.4f} to {accuracy['max']:.4f}), {results['seconds']['mean']:.1f} s a seed"
-        )
+        means = [
+            f"mean {_spoken(name)} {each['mean']:.4f} ({each['min']:.4f} to {each['max']:.4f})"
+            for name in names
+            for each in [results["metrics"][name]]
+        ]
+        print(f"{', '.join(means)}, {results['seconds']['mean']:.1f} s a seed")
     if options.out:
         recipes.write(Path(options.out) / recipes.RESULTS, results)
         print(f"written: {Path(options.out) / recipes.RESULTS}")
@@ -145,14 +153,9 @@ def _train(options):
         print(f"written: {path}")
 
 
-def _measured(one):
-    """What a recipe measures besides: ", exact match 0.9970"."""
-    known = [f"{part}_{what}" for part in ("validation", "test") for what in ("loss", "accuracy")]
-    return "".join(
-        f", {name.removeprefix('test_').replace('_', ' ')} {value:.4f}"
-        for name, value in one.metrics.items()
-        if name not in known
-    )
+def _spoken(name):
+    """test_exact_match -> test exact match"""
+    return name.replace("_", " ")
 
 
 def _report(epoch, row):
@@ -164,14 +167,13 @@ def _report(epoch, row):
         )
 
 
-def _transfer(options):
-    from dlcourse import recipes, transfer
+def _study(options):
+    from dlcourse import recipes, scaling, transfer
 
-    results = transfer.run(
-        transfer.STUDY, options.backend, report=lambda line: print(line, flush=True)
-    )
+    study = {"transfer": transfer, "scaling": scaling}[options.study]
+    results = study.run(study.STUDY, options.backend, report=lambda line: print(line, flush=True))
     if options.record:
-        path = Path("results") / f"{transfer.STUDY.name}.json"
+        path = Path("results") / f"{study.STUDY.name}.json"
         recipes.write(path, results)
         print(f"written: {path}")
 

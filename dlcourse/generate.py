@@ -85,7 +85,7 @@ def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
 
 def translate(learner_or_model, source, start, stop, beams=1, length_penalty=0.6):
     """The target that a Transformer finds for each source, by beam search: hypotheses y are ranked by
-    log p(y | x) / lp(y),  lp(y) = ((5 + |y|) / 6)^length_penalty  (eq-beam-score; Wu et al. 2016).
+    log p(y | source) / lp(y),  lp(y) = ((5 + |y|) / 6)^length_penalty  (eq-beam-score; Wu et al. 2016).
 
     Sources (B, S), or (S,) for one -> tokens (B, T), or (T,): what follows `start`, up to and with `stop`, then padding. The best `beams` hypotheses
     are kept at each step, ended ones among them; one beam is greedy search (eq-greedy). Each source is encoded once. Raises ValueError for an empty

@@ -1,12 +1,12 @@
-"""Pairs of texts as recipes take them, and what is measured on them: the answers that a model writes."""
+"""Language as recipes take it, and what is measured on it: the answers that a model writes, the perplexity, the way to the entropy."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-from dlcourse import metrics
+from dlcourse import metrics, train
 from dlcourse.boundary import IGNORED
-from dlcourse.data import Pairs, arithmetic, text_of
+from dlcourse.data import Grammar, Pairs, arithmetic, text_of
 from dlcourse.data.translation import PAD, SPECIAL, START, STOP, Texts
 from dlcourse.generate import translate
 from dlcourse.text import BPETokenizer, CharTokenizer
@@ -69,7 +69,43 @@ def dates_and_sums(dates):
     return characters(text_to_text("dates and sums", date=dates, sum=arithmetic(**sizes)))
 
 
+# ---------------------------------------------------------------- Text -> Dataset
+
+
+@dataclass(frozen=True)
+class character_windows:
+    """The Dataset of a Text in windows of `context` characters; the alphabet is that of all its parts, as nanoGPT has it."""
+
+    context: int
+
+    def __call__(self, text):
+        tokenizer = CharTokenizer.train([text.train, text.validation, text.test])
+        return text.windows(tokenizer, self.context)
+
+
 # ---------------------------------------------------------------- what is measured
+
+
+def perplexity(learner, dataset):
+    """{"validation_perplexity": e^loss, "test_perplexity": ...}  (eq-perplexity), the latter where the data set has a test part."""
+    return {
+        f"{part}_perplexity": metrics.perplexity(train.evaluate(learner, split)[0])
+        for part, split in _measurable(dataset).items()
+    }
+
+
+def entropy_gap(learner, dataset, grammar=Grammar()):  # noqa: B008 - frozen
+    """{"validation_gap": ..., "test_gap": ...}: nats a token that the model loses more than the grammar itself on the same texts  (eq-gap)."""
+    found = {}
+    for part, (x, y) in _measurable(dataset).items():
+        logp = np.take_along_axis(grammar.log_probabilities(x), y[..., None], axis=-1)
+        found[f"{part}_gap"] = train.evaluate(learner, (x, y))[0] + float(logp.mean())
+    return found
+
+
+def _measurable(dataset):
+    parts = {part: getattr(dataset, part) for part in ("validation", "test")}
+    return {part: split for part, split in parts.items() if len(split.y)}
 
 
 def exact_match(learner, dataset, beams=1):

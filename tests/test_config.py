@@ -6,7 +6,8 @@ import json
 import numpy as np
 import pytest
 
-from dlcourse.config import ACTIVATIONS, CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.boundary import Tokens
+from dlcourse.config import ACTIVATIONS, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
 
 
 def test_defaults():
@@ -183,3 +184,63 @@ def test_the_smallest_images():
     assert CNNConfig((2, 2, 1), channels=(1,), padding=2).features == (1, 1, 1)
     assert ResNetConfig((1, 1, 1)).depth == 20
     assert CNNConfig((3, 3, 3), channels=(2,), kernel=1, padding=0).features == (1, 1, 2)  # the same both ways: channels last
+
+
+# ---------------------------------------------------------------- recurrent networks
+
+
+def test_recurrent_networks():
+    config = RNNConfig(np.int64(65))
+    assert config == RNNConfig(65, 64, 128, 1, "lstm", None, None, 0.0)
+    assert config.inputs == Tokens(65, None) and config.outputs == 65
+    classifier = RNNConfig(17, classes=np.int8(10), context=64)
+    assert classifier.inputs == Tokens(17, 64) and classifier.outputs == 10
+    assert json.loads(json.dumps(dataclasses.asdict(classifier)))["classes"] == 10
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vocab": 0}, "vocab holds 0: the sizes of a recurrent network are whole numbers of at least 1"),
+        ({"hidden": (8, 8)}, r"hidden=\(8, 8\) is not a number"),
+        ({"layers": 1.5}, r"layers holds 1\.5"),
+        ({"embed": None}, "embed holds None"),
+        ({"classes": 0}, "classes holds 0"),
+        ({"context": -1}, "context holds -1"),
+        ({"cell": "LSTM"}, "unknown cell 'LSTM': choose one of rnn, gru, lstm"),
+        ({"dropout": 1}, "dropout=1: it is a probability"),
+    ],
+)
+def test_recurrent_networks_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        RNNConfig(**{"vocab": 5} | options)
+
+
+def test_gpt():
+    config = GPTConfig(np.int64(65))
+    assert (config.hidden, config.outputs, config.inputs) == (512, 65, Tokens(65, 64)) and config == GPTConfig(65, hidden=512)
+    assert type(config.vocab) is int and {config: 1}[GPTConfig(65)] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"width": 10, "heads": 4}, "width=10 is not divisible by heads=4, but each head takes an equal share: choose heads=5, or width=8"),
+        ({"width": 6, "heads": 2, "positions": "rotary"}, "a head has 3 channels, but rotary positions turn pairs of them"),
+        ({"width": 5, "heads": 1, "positions": "sinusoidal"}, "width=5 is odd, but sines and cosines come in pairs: take width=6"),
+        ({"vocab": 0}, "vocab holds 0: the sizes of a GPT are whole numbers of at least 1"),
+        ({"context": 2.5}, "context holds 2.5"),
+        ({"layers": (4,)}, "layers=(4,) is not a number: write one number"),
+        ({"hidden": 0}, "hidden holds 0"),
+        ({"dropout": 1.0}, "dropout=1.0: it is a probability"),
+        ({"positions": "rope"}, "unknown positions 'rope': choose one of learned, sinusoidal, rotary, alibi, none"),
+        ({"norm": "batch"}, "unknown norm 'batch': choose one of layer, rms"),
+        ({"activation": "tanh"}, "unknown activation 'tanh': choose one of gelu, silu, relu"),
+        ({"bias": 1}, "bias=1: it is True or False"),
+        ({"tied": "yes"}, "tied='yes': it is True or False"),
+    ],
+)
+def test_gpt_refuses(options, sentence):
+    with pytest.raises(ValueError) as caught:
+        GPTConfig(**({"vocab": 65} | options))
+    assert sentence in str(caught.value)

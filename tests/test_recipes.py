@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -7,7 +8,7 @@ import pytest
 
 import dlcourse
 from dlcourse import data, recipes, schedule, state, train
-from dlcourse.config import CNNConfig
+from dlcourse.config import CNNConfig, GPTConfig
 from dlcourse.initial import initial_state
 from dlcourse.recipes import ARTICLE_NETWORKS, RECIPES
 
@@ -122,7 +123,9 @@ def check_results(results, runs=None):
         "versions",
         "machine",
     } <= set(results)
-    assert set(results["metrics"]) == {f"{part}_{what}" for part in ("validation", "test") for what in ("loss", "accuracy")}
+    parts = [part for part in ("validation", "test") if results["data"][part]]
+    assert set(results["metrics"]) >= {f"{part}_{what}" for part in parts for what in ("loss", "accuracy")}
+    assert set(results.get("shown", [])) <= set(results["metrics"])
     for entry in (*results["metrics"].values(), results["seconds"]):
         assert len(entry["values"]) == len(results["seeds"])
         assert entry["mean"] == pytest.approx(np.mean(entry["values"]), abs=1e-2 if entry is results["seconds"] else 1e-5)
@@ -132,6 +135,35 @@ def check_results(results, runs=None):
     assert results["machine"]["cpus"] >= 1
     if runs:
         assert results["metrics"]["test_accuracy"]["values"] == [round(one.metrics["test_accuracy"], 6) for one in runs]
+
+
+def test_a_text_without_a_test_part_is_measured_on_its_validation_part():
+    """And a language model tells its perplexity, e^loss."""
+    whole = data.Text("tiny", "the cat sat on the mat. " * 20, "the mat sat on the cat. " * 8, "", "made here", "none")
+    recipe = replace(RECIPES["gpt-pydoc"], config=GPTConfig(12, layers=1, width=16), epochs=1, steps=3, shown=("validation_loss",))
+    dataset = recipe.prepare(whole)
+    one = recipes.run(recipe, dataset=dataset, progress=False)
+    assert sorted(one.metrics) == ["validation_accuracy", "validation_loss", "validation_perplexity"]
+    assert one.metrics["validation_perplexity"] == pytest.approx(math.exp(one.metrics["validation_loss"]))
+    results = recipes.results(recipe, "numpy", [0], [one], dataset)
+    assert results["shown"] == ["validation_loss"]
+    assert results["data"]["test"] == 0
+    assert recipes.shown(RECIPES["mlp-digits"], dict.fromkeys(("test_loss", "test_exact_match"))) == [
+        "test_accuracy",
+        "test_loss",
+        "test_exact_match",
+    ]
+
+
+def test_the_gap_to_the_entropy_of_a_model_that_knows_nothing():
+    """Uniform guesses lose log V; the grammar's own log-probabilities are subtracted, and the gap of the source itself would be 0."""
+    recipe = replace(RECIPES["gpt-grammar"], config=GPTConfig(22, layers=1, width=8))
+    dataset = data.Grammar().dataset(train=8, validation=300, test=300)
+    learner = recipes.build(recipe)
+    learner.model.load_state({name: np.zeros_like(array) for name, array in learner.model.state().items()})
+    gap = recipe.measure(learner, dataset)
+    for part in ("validation", "test"):
+        assert gap[f"{part}_gap"] == pytest.approx(math.log(22) - data.Grammar().entropy(64), abs=0.01)
 
 
 # What the book promises: at least this mean test accuracy over this many seeds.

@@ -12,7 +12,7 @@ from docutils.statemachine import StringList
 from package import BACKENDS
 from sphinx.util.docutils import SphinxDirective
 
-HEAD = ("backend", "seeds", "test accuracy", "test loss", "seconds a seed")
+SHOWN = ("test_accuracy", "test_loss")  # of runs recorded before they named what people read
 
 
 def summary(values, digits):
@@ -21,12 +21,15 @@ def summary(values, digits):
     return mean if low == high else f"{mean} ({low} to {high})"
 
 
+def head(run):
+    return ("backend", "seeds", *(name.replace("_", " ") for name in run.get("shown", SHOWN)), "seconds a seed")
+
+
 def row(run):
     return (
         f"{BACKENDS[run['backend']]}, {run['device']}",
         ", ".join(str(seed) for seed in run["seeds"]),
-        summary(run["metrics"]["test_accuracy"], 4),
-        summary(run["metrics"]["test_loss"], 4),
+        *(summary(run["metrics"][name], 4) for name in run.get("shown", SHOWN)),
         summary(run["seconds"], 1),
     )
 
@@ -39,9 +42,10 @@ def versions(run):
 
 def description(run):
     settings, data = run["settings"], run["data"]
-    yield f"- Data: {data['source']} (`{data['name']}`): {data['train']:,} examples to train, {data['validation']:,} to validate, {data['test']:,} to test"
+    test = f"{data['test']:,}" if data["test"] else "none"
+    yield f"- Data: {data['source']} (`{data['name']}`): {data['train']:,} examples to train, {data['validation']:,} to validate, {test} to test"
     yield "- Network: " + ", ".join(f"`{name}={value}`" for name, value in run["config"].items())
-    names = ("loss", "optimizer", "epochs", "batch_size", "schedule", "clip", "patience")
+    names = ("loss", "optimizer", "epochs", "steps", "batch_size", "schedule", "clip", "patience")
     yield "- Training: " + ", ".join(f"`{name}={settings[name]}`" for name in names if settings.get(name) is not None)
 
 
@@ -62,7 +66,8 @@ def tables(root, wanted):
     for recipe, found in runs.items():
         found.sort(key=lambda item: list(BACKENDS).index(item[0]["backend"]))
         lines = [*found[0][3], ""]
-        lines += ["| " + " | ".join(HEAD) + " |", "|" + "---|" * len(HEAD)]
+        columns = head(found[0][0])
+        lines += ["| " + " | ".join(columns) + " |", "|" + "---|" * len(columns)]
         lines += ["| " + " | ".join(cells) + " |" for _, cells, _, _ in found]
         lines += ["", f"Run it: `python -m dlcourse train {recipe} --backend {found[0][0]['backend']}`", ""]
         lines += ["Made with " + "; ".join(made_with for _, _, made_with, _ in found) + ".", ""]

@@ -3,6 +3,7 @@
 A check never changes the caller's arrays and takes functions written with NumPy, PyTorch or MLX.
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
+from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
 from dlcourse.check.cnn import (
     batched_accuracy,
     cnn_parameters,
@@ -32,7 +33,14 @@ from dlcourse.check.mlp import (
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
+from dlcourse.check.tokenization import bits_per_byte, encode_bytes, merge_pair
 from dlcourse.check.transfer import l2_sp_step, probe_gradient, trained_parameters
+from dlcourse.check.transformer import (
+    beam_step,
+    mlp_branch_backward,
+    shift_right,
+    transformer_parameters,
+)
 from dlcourse.check.use import restore, use
 
 EXERCISES = {
@@ -68,6 +76,17 @@ EXERCISES = {
         trained_parameters,
         probe_gradient,
         l2_sp_step,
+        transformer_parameters,
+        shift_right,
+        mlp_branch_backward,
+        beam_step,
+        attend,
+        attention_backward,
+        rotate,
+        merge_halves,
+        bits_per_byte,
+        merge_pair,
+        encode_bytes,
     )
 }
 

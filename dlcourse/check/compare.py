@@ -51,7 +51,7 @@ def dtypes(call):
             return f"{name} holds {kinds[answer.dtype.kind]} ({answer.dtype}), should be floating point"
         if right.dtype.kind == "f" and answer.dtype.itemsize < 8 and call.tolerance < 1e-4:
             return f"{name} is {answer.dtype}, but the arguments are float64"
-        if right.dtype.kind == "i" and answer.dtype.kind != "i":
+        if right.dtype.kind == "i" and answer.dtype.kind not in "iu":
             return f"{name} is {answer.dtype}, should be a whole number"
     return None
 

@@ -32,7 +32,7 @@ def attention(q, k, v, mask=None, causal=False, bias=None, dropout=0.0, rng=None
 
     q (B, H, T, D), k, v (B, H, S, D) -> y (B, H, T, D). `mask` is True where a query may look, `bias`
     is added to the scores; both are broadcast to (B, H, T, S). `causal`: query i sees the keys
-    j <= i + S - T, so that the last one sees all. With a generator `rng`, `dropout` acts on P.
+    j <= i + S - T, so that the last one sees all  (eq-causal-mask). With a generator `rng`, `dropout` acts on P.
     Raises ValueError for shapes that do not fit, and for a query that may look at no key."""
     check_attention(q, k, v)
     scale = 1.0 / math.sqrt(q.shape[-1])
@@ -43,9 +43,9 @@ def attention(q, k, v, mask=None, causal=False, bias=None, dropout=0.0, rng=None
         p += turned(np.asarray(bias))
     if mask is not None or causal:
         p += turned(_hidden(mask, causal, q.shape[2], k.shape[2], p.dtype))
-    p -= p.max(axis=-2, keepdims=True)
+    p -= p.max(axis=2, keepdims=True)
     np.exp(p, out=p)
-    p *= 1.0 / p.sum(axis=-2, keepdims=True)
+    p *= 1.0 / p.sum(axis=2, keepdims=True)
     w, dropout_back = f.dropout(p, dropout, rng)
     # empty_like keeps the order of the axes in memory: merging the heads of y then copies nothing
     y = np.matmul(turned(w), v, out=np.empty_like(q))
@@ -80,9 +80,8 @@ def streaming_attention(q, k, v, block=64, causal=False):
     def scores(rows, columns):
         s = (q[:, :, rows] * scale) @ turned(k[:, :, columns])  # (B, H, block, block)
         first = rows.start + keys - queries  # the last key that the first row sees
-        if causal and columns.stop > first + 1:
-            seen = np.tri(*s.shape[-2:], first - columns.start, dtype=bool)
-            s[..., ~seen] = -np.inf
+        if causal:
+            s[..., ~np.tri(*s.shape[2:], first - columns.start, dtype=bool)] = -np.inf
         return s
 
     def seen_blocks(rows):

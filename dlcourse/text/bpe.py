@@ -72,7 +72,7 @@ class BPETokenizer(Tokenizer):
         return [i for word in split(text) for i in self._word(word)]
 
     def _merge_all(self, word):
-        """The tokens of one word: of all pairs in it the one learned first is merged, until none is left (eq-bpe-encode)."""
+        """The tokens of one word: of all pairs in it the one learned first is merged, until none is left."""
         ids = [self._single[byte] for byte in word.encode()]
         while len(ids) > 1:
             first = min(pairwise(ids), key=lambda pair: self._rank.get(pair, len(self._rank)))

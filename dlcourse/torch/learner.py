@@ -117,7 +117,8 @@ class Learner:
         return self._whole(x) if is_text else self._floats(x)
 
     def _whole(self, array):
-        return torch.from_numpy(np.ascontiguousarray(array, np.int64)).to(self.device)
+        # a copy: windows of a text are read-only views, which PyTorch warns of
+        return torch.from_numpy(np.array(array, np.int64, order="C")).to(self.device)
 
     def _floats(self, array):
         return torch.from_numpy(np.ascontiguousarray(array)).to(self.device, self.model.dtype)

@@ -228,3 +228,100 @@ def probe_gradient(features, labels, weight, bias):
 def l2_sp_step(weight, start, gradient, alpha, lr):
     pull = lr * alpha
     return (1 - pull) * weight + pull * start - lr * gradient
+
+
+def transformer_parameters(vocab, layers, width, hidden):
+    linear = lambda i, o: (i + 1) * o  # noqa: E731
+    attention, perceptron = 4 * linear(width, width), linear(width, hidden) + linear(hidden, width)
+    norm = width + width
+    encoder, decoder = attention + perceptron + 2 * norm, 2 * attention + perceptron + 3 * norm
+    return vocab * width + layers * (encoder + decoder) + norm + norm
+
+
+def shift_right(targets, start, pad):
+    given = []
+    for row in targets:
+        before = [start, *row[:-1]]
+        given.append([pad if token == -100 else token for token in before])
+    return np.array(given)
+
+
+def mlp_branch_backward(x, W_up, W_down, dy):
+    dx, dW_up, dW_down = np.zeros_like(x), np.zeros_like(W_up), np.zeros_like(W_down)
+    for n, row in enumerate(x):  # one position at a time
+        deviation = np.sqrt(row.var() + 1e-5)
+        h = (row - row.mean()) / deviation
+        z = W_up @ h
+        dz = np.where(z > 0, dy[n] @ W_down, 0.0)
+        dh = dz @ W_up
+        dx[n] = dy[n] + (dh - dh.mean() - np.mean(dh * h) * h) / deviation
+        dW_up += np.outer(dz, h)
+        dW_down += np.outer(dy[n], np.maximum(z, 0))
+    return dx, dW_up, dW_down
+
+
+def beam_step(logp, next_logp, beams):
+    found = []
+    for parent, past in enumerate(logp):
+        for token, log_token in enumerate(next_logp[parent]):
+            found.append((past + log_token, parent, token))
+    found.sort(reverse=True)
+    sums, parents, tokens = np.array(found[:beams]).T
+    return sums, parents.astype(int), tokens.astype(int)
+
+
+def attend(q, k, v, causal):
+    rows = []
+    for i, query in enumerate(q):
+        last = len(k) - len(q) + i + 1 if causal else len(k)
+        s = k[:last] @ query / np.sqrt(len(query))
+        rows.append(np.exp(s - np.logaddexp.reduce(s)) @ v[:last])
+    return np.array(rows)
+
+
+def attention_backward(q, k, v, do):
+    dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+    for i, query in enumerate(q):
+        root = np.sqrt(len(query))
+        s = k @ query / root
+        a = np.exp(s - np.logaddexp.reduce(s))
+        for j, key in enumerate(k):  # a score rises when its value is better than the mixture
+            ds = a[j] * (do[i] * (v[j] - a @ v)).sum() / root
+            dq[i] += ds * key
+            dk[j] += ds * query
+            dv[j] += a[j] * do[i]
+    return dq, dk, dv
+
+
+def rotate(x, offset):
+    half = x.shape[1] // 2
+    z = x[:, :half] + 1j * x[:, half:]  # a rotation is a product of complex numbers
+    z = z * np.exp(1j * np.outer(np.arange(len(x)) + offset, 10000.0 ** (np.arange(half) / -half)))
+    return np.concatenate([z.real, z.imag], axis=1)
+
+
+def merge_halves(m1, l1, u1, m2, l2, u2):
+    both = np.stack([m1, m2])
+    m = both.max(axis=0)
+    c = np.exp(both - m)
+    return m, (c * np.stack([l1, l2])).sum(axis=0), np.einsum("nt,nte->te", c, np.stack([u1, u2]))
+
+
+def bits_per_byte(loss, tokens, size):
+    return loss * tokens / size / np.log(2)
+
+
+def merge_pair(ids, a, b, new):
+    result = []
+    for token in ids.tolist():
+        if result[-1:] == [a] and token == b:
+            result[-1] = new
+        else:
+            result.append(token)
+    return np.array(result, dtype=int)
+
+
+def encode_bytes(ids, merges):
+    for new, (a, b) in enumerate(merges.tolist(), 256):
+        ids = merge_pair(ids, a, b, new)
+    return ids

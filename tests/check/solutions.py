@@ -147,6 +147,64 @@ def torch_solutions():
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return torch.sub(weight, gradient + alpha * (weight - start), alpha=lr)
 
+    def transformer_parameters(vocab, layers, width, hidden):
+        sizes = {"d_model": width, "nhead": 1, "dim_feedforward": hidden}
+        model = torch.nn.Transformer(**sizes, num_encoder_layers=layers, num_decoder_layers=layers, norm_first=True)
+        return vocab * width + sum(p.numel() for p in model.parameters())
+
+    def shift_right(targets, start, pad):
+        first = torch.full_like(targets[:, :1], start)
+        given = torch.cat([first, targets[:, :-1]], dim=1)
+        return given.masked_fill(given == -100, pad)
+
+    def mlp_branch_backward(x, W_up, W_down, dy):
+        given = [a.clone().requires_grad_() for a in (x, W_up, W_down)]
+        x, W_up, W_down = given
+        h = torch.nn.functional.layer_norm(x, x.shape[-1:], eps=1e-5)
+        return torch.autograd.grad(x + torch.relu(h @ W_up.T) @ W_down.T, given, dy)
+
+    def beam_step(logp, next_logp, beams):
+        sums, best = torch.topk((logp[:, None] + next_logp).flatten(), beams)
+        return sums, best // next_logp.shape[1], best % next_logp.shape[1]
+
+    def attend(q, k, v, causal):
+        seen = torch.ones(len(q), len(k), dtype=torch.bool).tril(len(k) - len(q)) if causal else None
+        return torch.nn.functional.scaled_dot_product_attention(q[None], k[None], v[None], attn_mask=seen)[0]
+
+    def attention_backward(q, k, v, do):
+        given = [a.clone().requires_grad_() for a in (q, k, v)]
+        return torch.autograd.grad(attend(*given, False), given, do)
+
+    def rotate(x, offset):
+        left, right = x.chunk(2, dim=1)
+        positions, half = offset + torch.arange(len(x)), left.shape[1]
+        angles = torch.outer(positions.double(), 10000.0 ** (torch.arange(half).double() / -half))
+        z = torch.complex(left, right) * torch.polar(torch.ones_like(angles), angles)
+        return torch.cat([z.real, z.imag], dim=1)
+
+    def merge_halves(m1, l1, u1, m2, l2, u2):
+        m = torch.maximum(m1, m2)
+        c1, c2 = torch.exp(m1 - m), torch.exp(m2 - m)
+        return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
+
+    def bits_per_byte(loss, tokens, size):
+        return torch.tensor(loss, dtype=torch.float64) * tokens / (size * torch.log(torch.tensor(2.0, dtype=torch.float64)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return torch.tensor(result, dtype=torch.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
+
     return named(locals())
 
 
@@ -287,6 +345,61 @@ def mlx_solutions():
 
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return mx.subtract(weight, lr * (gradient + alpha * (weight - start)))
+
+    def transformer_parameters(vocab, layers, width, hidden):
+        square, slim = mx.zeros((width, width)).size + width, 2 * mx.zeros((hidden, width)).size + hidden + width
+        return vocab * width + layers * (12 * square + 2 * slim + 10 * width) + 4 * width
+
+    def shift_right(targets, start, pad):
+        given = mx.concatenate([mx.full((len(targets), 1), start, targets.dtype), targets[:, :-1]], axis=1)
+        return mx.where(given == -100, pad, given)
+
+    def mlp_branch_backward(x, W_up, W_down, dy):
+        def loss(x, W_up, W_down):
+            h = mx.fast.layer_norm(x, None, None, 1e-5)
+            return ((x + nn.relu(h @ W_up.T) @ W_down.T) * dy).sum()
+
+        return mx.grad(loss, argnums=(0, 1, 2))(x, W_up, W_down)
+
+    def beam_step(logp, next_logp, beams):
+        sums = (logp[:, None] + next_logp).flatten()
+        best = mx.argsort(-sums)[:beams]
+        return sums[best], best // next_logp.shape[1], best % next_logp.shape[1]
+
+    def attend(q, k, v, causal):
+        s = q @ k.T / q.shape[1] ** 0.5
+        if causal:
+            s = mx.where(mx.tri(len(q), len(k), len(k) - len(q), dtype=mx.bool_), s, -mx.inf)
+        return mx.softmax(s, axis=-1) @ v
+
+    def attention_backward(q, k, v, do):
+        return mx.grad(lambda q, k, v: (attend(q, k, v, False) * do).sum(), argnums=(0, 1, 2))(q, k, v)
+
+    def rotate(x, offset):
+        return mx.fast.rope(x[None], x.shape[1], traditional=False, base=10000.0, scale=1.0, offset=offset)[0]
+
+    def merge_halves(m1, l1, u1, m2, l2, u2):
+        m = mx.maximum(m1, m2)
+        c1, c2 = mx.exp(m1 - m), mx.exp(m2 - m)
+        return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
+
+    def bits_per_byte(loss, tokens, size):
+        return mx.array(loss) * tokens / (size * mx.log(mx.array(2.0)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return mx.array(result, dtype=mx.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
 
     return named(locals())
 

@@ -2,7 +2,10 @@
 
 import numpy as np
 
-from tests.gradients import assert_close, check_gradient
+from dlcourse.config import RNNConfig
+from dlcourse.initial import initial_state
+from dlcourse.numpy.rnn import RNN
+from tests.gradients import H, assert_close, check_gradient, relative
 
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 LAYERS = {"rnn": "Elman", "lstm": "LSTM", "gru": "GRU"}
@@ -176,3 +179,116 @@ def check_everything(module, raises):
     check_cells(module)
     check_layers(module)
     check_refusals(module, raises)
+
+
+# ---------------------------------------------------------------- the network over tokens
+
+NETWORKS = [
+    RNNConfig(5, 3, 2, cell="rnn"),
+    RNNConfig(4, 2, 3, layers=2, cell="gru", classes=2),
+    RNNConfig(4, 3, 2, layers=2, dropout=0.4),
+    RNNConfig(6, 2, 2, classes=3, context=4),
+]
+
+
+def slow_network(config, state, x, start=None):
+    """Logits and last states, position by position, from the formulas."""
+    carried, parts = (2 if config.cell == "lstm" else 1), ["weight_ih", "weight_hh", "bias"] + ["bias_hh"] * (config.cell == "gru")
+    states = [[np.zeros((len(x), config.hidden))] * carried for _ in range(config.layers)] if start is None else start
+    logits = []
+    for t in range(x.shape[1]):
+        h = state["tok.weight"][x[:, t]]
+        for i in range(config.layers):
+            states[i] = formula(config.cell, h, *states[i], *(state[f"layers.{i}.{part}"] for part in parts))
+            h = states[i][0]
+        logits.append(h @ state["head.weight"].T + state["head.bias"])
+    return (logits[-1] if config.classes else np.stack(logits, axis=1)), states
+
+
+def check_network(rnn, raises):
+    for config in NETWORKS:
+        rng = np.random.default_rng(3)
+        model, x = rnn.RNN(config), rng.integers(0, config.vocab, size=(3, 4))
+        state = {name: rng.normal(size=array.shape) for name, array in model.state().items()}
+        assert list(state) == list(initial_state(config, 0)), "the names of the initial state"
+        model.load_state(state)
+        expected, last = slow_network(config, state, x)
+        logits, _ = model(x)
+        assert_close("logits", logits, expected, 1e-12)
+        (first, between), _ = model.unroll(x[:, :3])
+        (second, behind), backward = model.unroll(x[:, 3:], between)
+        joined = second if config.classes else np.concatenate([first, second], axis=1)
+        assert_close("logits in two windows", joined, expected, 1e-12)
+        for ours, theirs in zip(behind, last, strict=True):
+            for a, b in zip(as_list(config.cell, ours), theirs, strict=True):
+                assert_close("last state", a, b, 1e-12)
+        assert backward(second) is None
+        raises(ValueError, "zip() argument", lambda model=model, x=x, between=between: model.unroll(x, [*between, None]))
+        check_parameter_gradients(model, x, state, rng)
+        check_dropout(model, x, state)
+
+
+def check_parameter_gradients(model, x, state, rng, draws=None):
+    """All parameters moved at once in a random direction, and one by one."""
+
+    def run(arrays):
+        model.load_state(arrays)
+        return model(x, draws and draws())
+
+    y, backward = run(state)
+    u = rng.normal(size=y.shape)
+    model.zero_gradients()
+    backward(u)
+    gradients = model.gradients()
+    for names in [list(state), *[[name] for name in state]]:
+        v = {name: rng.normal(size=state[name].shape) for name in names}
+        plus, minus = (run(state | {name: state[name] + sign * H * v[name] for name in names})[0] for sign in (1, -1))
+        numeric, analytic = (u * (plus - minus)).sum() / (2 * H), sum((gradients[name] * v[name]).sum() for name in names)
+        scale = max(abs(numeric), abs(analytic), 1e-3 * np.abs(u * y).sum())
+        assert abs(numeric - analytic) <= 1e-7 * scale, f"{names}: {analytic} against {numeric}"
+    model.load_state(state)
+
+
+def check_dropout(model, x, state):
+    """Without a generator nothing is dropped; with one, the mask of one draw acts forward and backward, on each layer's outputs."""
+    plain = model(x)[0]
+    assert np.array_equal(plain, model(x, None)[0])
+    dropped = model(x, np.random.default_rng(0))[0]
+    assert np.array_equal(plain, dropped) == (model.config.dropout == 0)
+    if model.config.dropout:
+        check_parameter_gradients(model, x, state, np.random.default_rng(1), lambda: np.random.default_rng(0))
+        (_, states), _ = model.unroll(x, rng=np.random.default_rng(0))
+        (_, free), _ = model.unroll(x)
+        same = [np.array_equal(a, b) for a, b in zip(states[0], free[0], strict=True)]
+        assert all(same), "dropout must not act along time"
+
+
+def check_initial(initial):
+    """Names, order and shapes of the models; unit vectors for tokens, 1 / I for inputs, rotations for states, a forget bias of 1."""
+    for config in [
+        *NETWORKS,
+        RNNConfig(50, 40, 30, layers=2),
+        RNNConfig(40, 30, 50, cell="gru", classes=60),
+        RNNConfig(40, 30, 50, cell="rnn"),
+    ]:
+        state = initial.initial_state(config, 0, np.float64)
+        assert [(name, a.shape) for name, a in state.items()] == [(name, a.shape) for name, a in RNN(config).state().items()]
+        single = initial.initial_state(config, 0)
+        assert {array.dtype for array in single.values()} == {np.dtype(np.float32)}
+        assert all(np.array_equal(single[name], array.astype(np.float32)) for name, array in state.items())
+        assert relative(initial.initial_state(config, 1, np.float64)["head.weight"], state["head.weight"]) > 0.5
+        for name, array in state.items():
+            part = name.rpartition(".")[2]
+            if part == "weight_hh":
+                for block in np.split(array, GATES[config.cell]):
+                    assert np.allclose(block @ block.T, np.eye(config.hidden), atol=1e-12)
+            elif array.ndim == 2:
+                variance = 1.0 if name == "tok.weight" else 1.0 / array.shape[1]
+                assert abs(array.var() / variance - 1) < 5 * np.sqrt(2 / array.size) + 1e-9, name
+            else:
+                expected = np.zeros_like(array)
+                if part == "bias" and config.cell == "lstm" and name.startswith("layers"):
+                    expected[config.hidden : 2 * config.hidden] = 1
+                assert np.array_equal(array, expected), name
+    signs = {initial.initial_state(RNNConfig(2, 1, 1, cell="rnn"), seed)["layers.0.weight_hh"].item() for seed in range(9)}
+    assert signs == {-1.0, 1.0}, "all rotations and reflections are equally likely"

@@ -5,8 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dlcourse import initial
 from dlcourse.errors import need
-from dlcourse.numpy import recurrent
+from dlcourse.numpy import recurrent, rnn
 from tests.gradients import as_tuple, assert_close, check_gradient
 from tests.numpy import models
 from tests.numpy import recurrent_cases as cases
@@ -25,6 +26,14 @@ def test_layers():
 
 def test_refusals():
     cases.check_refusals(recurrent, models.raises)
+
+
+def test_network_over_tokens():
+    cases.check_network(rnn, models.raises)
+
+
+def test_initial_state():
+    cases.check_initial(initial)
 
 
 @each_kind

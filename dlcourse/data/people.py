@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from dlcourse.boundary import IGNORED, check_whole
-from dlcourse.data.dataset import Split
-from dlcourse.data.masking import CLS, PAD, SEP
+from dlcourse.data.dataset import Dataset, Split
+from dlcourse.data.masking import CLS, PAD, SEP, masking
 
 BOTH = ("paris", "florence", "austin", "jordan")  # people and cities
 NAMES = ("anna", "ben", "carl", "dora", "emil", "frida", "gustav", "hanna", *BOTH)
@@ -173,3 +173,29 @@ def _row(first, second=None):
 def _find(words, part):
     """Where `part` begins in `words`."""
     return next(i for i in range(len(words)) if list(words[i : i + len(part)]) == part)
+
+
+# ---------------------------------------------------------------- as data sets
+
+
+def load(questions_asked=False):
+    """The Dataset "people", pairs for pre-training in which the tokens of validation and test are hidden once for all, or "people-questions".
+
+    Each part has its own generator; a sentence may come twice, as in any language of 48 objects and 12 names."""
+    sizes = (2_000 if questions_asked else 20_000, 1_000, 1_000)
+    generators = [np.random.default_rng(seed) for seed in (1, 2, 3)]
+    make = questions if questions_asked else pairs
+    parts = [make(n, rng) for n, rng in zip(sizes, generators, strict=True)]
+    if not questions_asked:
+        hide = masking(len(WORDS))
+        parts[1:] = [
+            Split(*hide(*part, rng)) for part, rng in zip(parts[1:], generators[1:], strict=True)
+        ]
+    name = "people-questions" if questions_asked else "people"
+    return Dataset(
+        name,
+        *parts,
+        () if questions_asked else WORDS,
+        "generated: dlcourse.data.people",
+        "none needed",
+    )

@@ -32,6 +32,7 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
+from dlcourse.check.recurrent import clip_together, elman_backward, lstm_step
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
 from dlcourse.check.tokenization import bits_per_byte, encode_bytes, merge_pair
 from dlcourse.check.transfer import l2_sp_step, probe_gradient, trained_parameters
@@ -76,6 +77,9 @@ EXERCISES = {
         trained_parameters,
         probe_gradient,
         l2_sp_step,
+        lstm_step,
+        elman_backward,
+        clip_together,
         transformer_parameters,
         shift_right,
         mlp_branch_backward,

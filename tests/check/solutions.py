@@ -147,6 +147,24 @@ def torch_solutions():
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return torch.sub(weight, gradient + alpha * (weight - start), alpha=lr)
 
+    def lstm_step(a, c):
+        i, f, g, o = torch.chunk(a, 4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def elman_backward(h, delta, weight_hh):
+        rows, behind = [], torch.zeros_like(h[0])
+        for t in reversed(range(len(delta))):
+            behind = (delta[t] + torch.matmul(behind, weight_hh)) * (1 - h[t + 1] * h[t + 1])
+            rows.append(behind)
+        da = torch.stack(rows[::-1])
+        return da, da.T @ h[:-1]
+
+    def clip_together(dweight, dbias, limit):
+        norm = torch.sqrt((dweight * dweight).sum() + (dbias * dbias).sum()).item()
+        factor = limit / max(norm, limit)
+        return factor * dweight, factor * dbias
+
     def transformer_parameters(vocab, layers, width, hidden):
         sizes = {"d_model": width, "nhead": 1, "dim_feedforward": hidden}
         model = torch.nn.Transformer(**sizes, num_encoder_layers=layers, num_decoder_layers=layers, norm_first=True)
@@ -345,6 +363,24 @@ def mlx_solutions():
 
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return mx.subtract(weight, lr * (gradient + alpha * (weight - start)))
+
+    def lstm_step(a, c):
+        i, f, g, o = mx.split(a, 4, axis=1)
+        c = mx.sigmoid(f) * c + mx.sigmoid(i) * mx.tanh(g)
+        return mx.sigmoid(o) * mx.tanh(c), c
+
+    def elman_backward(h, delta, weight_hh):
+        rows, behind = [], mx.zeros_like(h[0])
+        for t in reversed(range(len(delta))):
+            behind = (delta[t] + mx.matmul(behind, weight_hh)) * (1 - h[t + 1] * h[t + 1])
+            rows.append(behind)
+        da = mx.stack(rows[::-1])
+        return da, da.T @ h[:-1]
+
+    def clip_together(dweight, dbias, limit):
+        norm = mx.sqrt((dweight * dweight).sum() + (dbias * dbias).sum()).item()
+        factor = limit / max(norm, limit)
+        return factor * dweight, factor * dbias
 
     def transformer_parameters(vocab, layers, width, hidden):
         square, slim = mx.zeros((width, width)).size + width, 2 * mx.zeros((hidden, width)).size + hidden + width

@@ -147,6 +147,24 @@ def torch_solutions():
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return torch.sub(weight, gradient + alpha * (weight - start), alpha=lr)
 
+    def lstm_step(a, c):
+        i, f, g, o = torch.chunk(a, 4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def elman_backward(h, delta, weight_hh):
+        rows, behind = [], torch.zeros_like(h[0])
+        for t in reversed(range(len(delta))):
+            behind = (delta[t] + torch.matmul(behind, weight_hh)) * (1 - h[t + 1] * h[t + 1])
+            rows.append(behind)
+        da = torch.stack(rows[::-1])
+        return da, da.T @ h[:-1]
+
+    def clip_together(dweight, dbias, limit):
+        norm = torch.sqrt((dweight * dweight).sum() + (dbias * dbias).sum()).item()
+        factor = limit / max(norm, limit)
+        return factor * dweight, factor * dbias
+
     def transformer_parameters(vocab, layers, width, hidden):
         sizes = {"d_model": width, "nhead": 1, "dim_feedforward": hidden}
         model = torch.nn.Transformer(**sizes, num_encoder_layers=layers, num_decoder_layers=layers, norm_first=True)
@@ -228,6 +246,21 @@ def torch_solutions():
         norm = torch.nn.LayerNorm(width, device="meta")
         block, last = (sum(p.numel() for m in modules for p in m.parameters()) for modules in ([*linear, norm, norm], [norm]))
         return (vocab + context) * width + layers * block + last
+
+    def hide_tokens(x, chosen, fate, others, mask):
+        masked, exchanged = chosen & (fate < 0.8), chosen & (fate >= 0.8) & (fate < 0.9)
+        read = x.masked_fill(masked, mask)
+        return torch.where(exchanged, others, read), x.masked_fill(~chosen, -100)
+
+    def hidden_loss(logits, targets):
+        logits = logits.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss.backward()
+        return loss, logits.grad
+
+    def best_span(start, end):
+        pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
+        return pair // len(end), pair % len(end)
 
     return named(locals())
 
@@ -370,6 +403,24 @@ def mlx_solutions():
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return mx.subtract(weight, lr * (gradient + alpha * (weight - start)))
 
+    def lstm_step(a, c):
+        i, f, g, o = mx.split(a, 4, axis=1)
+        c = mx.sigmoid(f) * c + mx.sigmoid(i) * mx.tanh(g)
+        return mx.sigmoid(o) * mx.tanh(c), c
+
+    def elman_backward(h, delta, weight_hh):
+        rows, behind = [], mx.zeros_like(h[0])
+        for t in reversed(range(len(delta))):
+            behind = (delta[t] + mx.matmul(behind, weight_hh)) * (1 - h[t + 1] * h[t + 1])
+            rows.append(behind)
+        da = mx.stack(rows[::-1])
+        return da, da.T @ h[:-1]
+
+    def clip_together(dweight, dbias, limit):
+        norm = mx.sqrt((dweight * dweight).sum() + (dbias * dbias).sum()).item()
+        factor = limit / max(norm, limit)
+        return factor * dweight, factor * dbias
+
     def transformer_parameters(vocab, layers, width, hidden):
         square, slim = mx.zeros((width, width)).size + width, 2 * mx.zeros((hidden, width)).size + hidden + width
         return vocab * width + layers * (12 * square + 2 * slim + 10 * width) + 4 * width
@@ -447,6 +498,24 @@ def mlx_solutions():
         shapes = [(width, width)] * 4 + [(4 * width, width), (width, 4 * width)]
         block = sum(mx.zeros(shape).size + shape[0] for shape in shapes) + 4 * width
         return (vocab + context + 2) * width + layers * block
+
+    def hide_tokens(x, chosen, fate, others, mask):
+        stays = mx.where(fate < 0.9, others, x)
+        return mx.where(chosen, mx.where(fate < 0.8, mask, stays), x), mx.where(chosen, x, -100)
+
+    def hidden_loss(logits, targets):
+        asked = targets != -100
+
+        def loss(z):
+            each = nn.losses.cross_entropy(z, mx.where(asked, targets, 0))
+            return mx.where(asked, each, 0).sum() / asked.sum()
+
+        return mx.value_and_grad(loss)(logits)
+
+    def best_span(start, end):
+        below = mx.tri(len(start), len(end), -1)
+        pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
+        return pair // len(end), pair % len(end)
 
     return named(locals())
 

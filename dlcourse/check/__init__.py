@@ -4,6 +4,7 @@ A check never changes the caller's arrays and takes functions written with NumPy
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
 from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
+from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
     batched_accuracy,
     cnn_parameters,
@@ -91,6 +92,9 @@ EXERCISES = {
         bits_per_byte,
         merge_pair,
         encode_bytes,
+        hide_tokens,
+        hidden_loss,
+        best_span,
     )
 }
 

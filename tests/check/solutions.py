@@ -223,6 +223,21 @@ def torch_solutions():
             ids = merge_pair(ids, a, b, 256 + k)
         return ids
 
+    def hide_tokens(x, chosen, fate, others, mask):
+        masked, exchanged = chosen & (fate < 0.8), chosen & (fate >= 0.8) & (fate < 0.9)
+        read = x.masked_fill(masked, mask)
+        return torch.where(exchanged, others, read), x.masked_fill(~chosen, -100)
+
+    def hidden_loss(logits, targets):
+        logits = logits.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss.backward()
+        return loss, logits.grad
+
+    def best_span(start, end):
+        pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
+        return pair // len(end), pair % len(end)
+
     return named(locals())
 
 
@@ -436,6 +451,24 @@ def mlx_solutions():
             a, b = (int(token) for token in merges[k])
             ids = merge_pair(ids, a, b, 256 + k)
         return ids
+
+    def hide_tokens(x, chosen, fate, others, mask):
+        stays = mx.where(fate < 0.9, others, x)
+        return mx.where(chosen, mx.where(fate < 0.8, mask, stays), x), mx.where(chosen, x, -100)
+
+    def hidden_loss(logits, targets):
+        asked = targets != -100
+
+        def loss(z):
+            each = nn.losses.cross_entropy(z, mx.where(asked, targets, 0))
+            return mx.where(asked, each, 0).sum() / asked.sum()
+
+        return mx.value_and_grad(loss)(logits)
+
+    def best_span(start, end):
+        below = mx.tri(len(start), len(end), -1)
+        pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
+        return pair // len(end), pair % len(end)
 
     return named(locals())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import bert_cases, cases, convolution_cases, models, recurrent_cases
+from tests.numpy import bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -97,11 +97,21 @@ def check_bert(bert, _=None):
     bert_cases.check_bert_dropout(bert)
 
 
+def check_transformer(transformer, _=None):
+    transformer_cases.check_transformer(transformer)
+    transformer_cases.check_transformer_dropout(transformer)
+    transformer_cases.check_transformer_refusals(transformer, models.raises)
+    transformer_cases.check_feed_forward(transformer)
+    transformer_cases.check_block(transformer)
+    transformer_cases.check_block_parts(transformer)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
     recurrent_cases.check_initial(initial)
     bert_cases.check_initial(initial)
+    transformer_cases.check_initial(initial)
 
 
 def check_count(count, _=None):
@@ -121,6 +131,7 @@ MODULES = {
     "dlcourse.numpy.recurrent": check_recurrent,
     "dlcourse.numpy.rnn": check_rnn,
     "dlcourse.numpy.bert": check_bert,
+    "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
@@ -132,7 +143,10 @@ FIRST_TWO = "`_places` reads the first two entries"
 ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
+SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 EQUIVALENT = {
+    ("dlcourse.numpy.transformer", "Transformer.decode", "0 -> -1 (number 2)"): SAME_LENGTH,
+    ("dlcourse.numpy.transformer", "DecoderCache.length", "0 -> -1"): SAME_LENGTH,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,

@@ -117,6 +117,15 @@ def check_gpt(gpt, _=None):
     transformer_cases.check_gpt_refusals(gpt, models.raises)
 
 
+def check_transformer(transformer, _=None):
+    transformer_cases.check_transformer(transformer)
+    transformer_cases.check_transformer_dropout(transformer)
+    transformer_cases.check_transformer_refusals(transformer, models.raises)
+    transformer_cases.check_feed_forward(transformer)
+    transformer_cases.check_block(transformer)
+    transformer_cases.check_block_parts(transformer)
+
+
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
@@ -146,6 +155,7 @@ MODULES = {
     "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
+    "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
@@ -163,6 +173,7 @@ FIRST_TWO = "`_places` reads the first two entries"
 ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
+SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 EQUIVALENT = {
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
@@ -188,6 +199,8 @@ EQUIVALENT = {
     ("dlcourse.numpy.transformer", "DecoderCache.length", "0 -> -1"): SAME_LENGTH,
     ("dlcourse.numpy.gpt", "GPT.logits", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.gpt", "GPT._hidden", "0 -> -1 (number 2)"): SAME_LENGTH,
+    ("dlcourse.numpy.transformer", "Transformer.decode", "0 -> -1 (number 2)"): SAME_LENGTH,
+    ("dlcourse.numpy.transformer", "DecoderCache.length", "0 -> -1"): SAME_LENGTH,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,

@@ -20,6 +20,13 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.gpt import (
+    gpt_parameters,
+    next_token_pairs,
+    nucleus,
+    perplexity,
+    top_k_probabilities,
+)
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -92,6 +99,11 @@ EXERCISES = {
         bits_per_byte,
         merge_pair,
         encode_bytes,
+        next_token_pairs,
+        perplexity,
+        top_k_probabilities,
+        nucleus,
+        gpt_parameters,
         hide_tokens,
         hidden_loss,
         best_span,

@@ -117,15 +117,6 @@ def check_gpt(gpt, _=None):
     transformer_cases.check_gpt_refusals(gpt, models.raises)
 
 
-def check_transformer(transformer, _=None):
-    transformer_cases.check_transformer(transformer)
-    transformer_cases.check_transformer_dropout(transformer)
-    transformer_cases.check_transformer_refusals(transformer, models.raises)
-    transformer_cases.check_feed_forward(transformer)
-    transformer_cases.check_block(transformer)
-    transformer_cases.check_block_parts(transformer)
-
-
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
@@ -155,7 +146,6 @@ MODULES = {
     "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
-    "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
@@ -199,8 +189,6 @@ EQUIVALENT = {
     ("dlcourse.numpy.transformer", "DecoderCache.length", "0 -> -1"): SAME_LENGTH,
     ("dlcourse.numpy.gpt", "GPT.logits", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.gpt", "GPT._hidden", "0 -> -1 (number 2)"): SAME_LENGTH,
-    ("dlcourse.numpy.transformer", "Transformer.decode", "0 -> -1 (number 2)"): SAME_LENGTH,
-    ("dlcourse.numpy.transformer", "DecoderCache.length", "0 -> -1"): SAME_LENGTH,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,

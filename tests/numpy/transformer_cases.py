@@ -420,17 +420,11 @@ def check_transformer_parts(t):
 
 
 def check_initial(initial):
-    """The names, order and shapes of the built model; deviations 0.02 and, in front of the residual stream, 0.02 / sqrt(2 L); the rest exact."""
-    for config in GPTS:
-        for dtype in (np.float32, np.float64):
-            state, model = initial.initial_state(config, 0, dtype), GPT(config)
-
-
-def check_initial(initial):
     """Names, order and shapes of the built model; the variance of each weight, and the norms and biases exactly."""
-    for config in TRANSFORMERS:
+    for config in (*GPTS, *TRANSFORMERS):
         for dtype in (np.float32, np.float64):
-            state, model = initial.initial_state(config, 0, dtype), Transformer(config)
+            state = initial.initial_state(config, 0, dtype)
+            model = (GPT if config in GPTS else Transformer)(config)
             assert [(name, array.shape) for name, array in state.items()] == [(name, array.shape) for name, array in model.state().items()]
             assert {array.dtype for array in state.values()} == {np.dtype(dtype)}
             for name, array in state.items():

@@ -75,11 +75,12 @@ class Run:
     seconds: float
 
 
+# The sizes, batch and number of steps of nanoGPT's run on a processor. Its rate of 1e-3 ends above a validation loss of 1.9 here, 3e-3 at 1.8
 _NANOGPT = {
     "epochs": 8,
     "steps": 250,
     "batch_size": 12,
-    "schedule": schedule.cosine(1e-3, warmup=0.05, final=1e-4),
+    "schedule": schedule.cosine(3e-3, warmup=0.05, final=1e-4),
     "options": {"betas": (0.9, 0.99), "weight_decay": 0.1},
     "clip": 1.0,
     "measure": tasks.perplexity,
@@ -244,7 +245,7 @@ _ALL = (
         data="arithmetic",
         prepare=tasks.characters,
         config=TransformerConfig(14, source=7, target=5, hidden=128),
-        epochs=20,
+        epochs=12,
         batch_size=64,
         schedule=schedule.cosine(2e-3, warmup=0.1),
         clip=1.0,
@@ -256,7 +257,7 @@ _ALL = (
         data="dates",
         prepare=tasks.dates_and_sums,
         config=TransformerConfig(63, source=34, target=11, hidden=128),
-        epochs=16,
+        epochs=10,
         batch_size=64,
         schedule=schedule.cosine(2e-3, warmup=0.1),
         clip=1.0,

@@ -20,6 +20,13 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.gpt import (
+    gpt_parameters,
+    next_token_pairs,
+    nucleus,
+    perplexity,
+    top_k_probabilities,
+)
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -33,6 +40,7 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
+from dlcourse.check.recurrent import clip_together, elman_backward, lstm_step
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
 from dlcourse.check.tokenization import bits_per_byte, encode_bytes, merge_pair
 from dlcourse.check.transfer import l2_sp_step, probe_gradient, trained_parameters
@@ -77,6 +85,9 @@ EXERCISES = {
         trained_parameters,
         probe_gradient,
         l2_sp_step,
+        lstm_step,
+        elman_backward,
+        clip_together,
         transformer_parameters,
         shift_right,
         mlp_branch_backward,
@@ -88,6 +99,11 @@ EXERCISES = {
         bits_per_byte,
         merge_pair,
         encode_bytes,
+        next_token_pairs,
+        perplexity,
+        top_k_probabilities,
+        nucleus,
+        gpt_parameters,
         hide_tokens,
         hidden_loss,
         best_span,

@@ -152,7 +152,10 @@ def find_source(name):
     ]
     found = [source for place in places if (source := _object_source(place, path))]
     if not found:
-        shared = _object_source((None, f"dlcourse.{module}", PACKAGE / f"{module}.py"), path)
+        if (PACKAGE / module).is_dir() and len(path) > 1:  # "text.merges.learn"
+            module, path = f"{module}/{path[0]}", path[1:]
+        title = f"dlcourse.{module.replace('/', '.')}"
+        shared = _object_source((None, title, PACKAGE / f"{module}.py"), path)
         found = [shared] if shared else []
     if not found:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""The command line: python -m dlcourse train RECIPE, recipes, doctor."""
+"""The command line: python -m dlcourse train RECIPE, recipes, transfer, scaling, doctor."""
 
 import argparse
 import dataclasses
@@ -70,14 +70,20 @@ def _parser():
     )
     train.set_defaults(run=_train)
 
-    transfer = commands.add_parser("transfer", help="the study of transfer that the book records")
-    transfer.add_argument("--backend", default="torch", help="numpy, torch or mlx (default: torch)")
-    transfer.add_argument(
-        "--record",
-        action="store_true",
-        help="write its results into results/, where the book reads them",
-    )
-    transfer.set_defaults(run=_transfer)
+    for name, about in (
+        ("transfer", "the study of transfer that the book records"),
+        ("scaling", "the study of size and loss that the book records"),
+    ):
+        study = commands.add_parser(name, help=about)
+        study.add_argument(
+            "--backend", default="torch", help="numpy, torch or mlx (default: torch)"
+        )
+        study.add_argument(
+            "--record",
+            action="store_true",
+            help="write its results into results/, where the book reads them",
+        )
+        study.set_defaults(run=_study, study=name)
 
     commands.add_parser("recipes", help="list the recipes").set_defaults(run=_recipes)
     commands.add_parser(
@@ -161,14 +167,13 @@ def _report(epoch, row):
         )
 
 
-def _transfer(options):
-    from dlcourse import recipes, transfer
+def _study(options):
+    from dlcourse import recipes, scaling, transfer
 
-    results = transfer.run(
-        transfer.STUDY, options.backend, report=lambda line: print(line, flush=True)
-    )
+    study = {"transfer": transfer, "scaling": scaling}[options.study]
+    results = study.run(study.STUDY, options.backend, report=lambda line: print(line, flush=True))
     if options.record:
-        path = Path("results") / f"{transfer.STUDY.name}.json"
+        path = Path("results") / f"{study.STUDY.name}.json"
         recipes.write(path, results)
         print(f"written: {path}")
 

@@ -1,10 +1,19 @@
-"""What a model costs, from its configuration alone: parameters and operations, layer by layer."""
+"""What a model costs, from its configuration alone: parameters and operations, layer by layer, and those of generating text."""
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.boundary import check_whole
+from dlcourse.config import (
+    BERTConfig,
+    CNNConfig,
+    GPTConfig,
+    MLPConfig,
+    ResNetConfig,
+    RNNConfig,
+    TransformerConfig,
+)
 from dlcourse.geometry import conv_flops, conv_parameters, output_size
 
 NORM_PARAMETERS = {"none": 0, "batch": 2, "layer": 2, "rms": 1}  # for each feature
@@ -12,16 +21,17 @@ NORM_PARAMETERS = {"none": 0, "batch": 2, "layer": 2, "rms": 1}  # for each feat
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer with weights, under the name that it has in the state."""
+    """One layer with weights, under the name that it has in the state; a tied head has none of its own."""
 
     name: str
-    shape: tuple[int, ...]  # of its output, without the batch: (H', W', O) or (O,)
+    shape: tuple[int, ...]  # of its output, without the batch: (H', W', O), (T, C) or (O,)
     parameters: int  # trained numbers: running statistics are none
     flops: int  # multiplications and additions for one example, forward
 
 
 def parameters(config):
-    """The trained numbers of the model: weights, biases, and those of its norms  (eq-parameter-count, eq-conv-parameters).
+    """The trained numbers of the model: weights, biases, and those of its norms  (eq-parameter-count, eq-conv-parameters,
+    eq-gpt-parameters).
 
     He et al. (2016) count shortcuts without parameters (their option A: zeros for the new channels), where the `project` layers of this book
     have some: leave those rows of `layers` out to compare with their table."""
@@ -32,9 +42,33 @@ def flops(config):
     """The floating-point operations of one example, forward: two, a multiplication and an addition, for every use of a weight of a
     convolution or a Linear layer  (eq-conv-flops).
 
+    An example of a model of text has as many tokens as its context holds, and its attention is in `attention_flops`.
     Norms, activations and pooling are left out, as in published counts. Those often count a multiplication with its addition as
     one operation: half of this number."""
     return sum(layer.flops for layer in layers(config))
+
+
+def attention_flops(config, queries, keys=None):
+    """4 L C T S: what a GPT's scores Q K^T and their products with V cost for T = `queries` tokens that look at S = `keys`  (eq-gpt-flops).
+
+    With None S = T. Future tokens are counted, too: a mask hides them after they were computed."""
+    return 4 * config.layers * config.width * queries * (queries if keys is None else keys)
+
+
+def decode_flops(config, seen, cache=True):
+    """The operations of one more token when a GPT has `seen` tokens, the last of them not read before  (eq-decode-flops).
+
+    With `cache` the keys and values of the others are kept; without, all are read again. The head looks at the last one alone."""
+    check_whole(seen=seen)
+    head = 2 * config.width * config.vocab
+    body = flops(config) // config.context - head  # of one token
+    read = 1 if cache else seen
+    return read * body + head + attention_flops(config, read, seen)
+
+
+def cache_size(config, tokens):
+    """2 L T C: the numbers that the keys and values of T tokens take in a GPT's cache."""
+    return 2 * config.layers * config.width * tokens
 
 
 @functools.singledispatch
@@ -84,6 +118,109 @@ def _(config: ResNetConfig):
         if config.skip and (stride > 1 or inputs != outputs):
             convolution(f"{b}.project", f"{b}.project_norm", before, inputs, outputs, 1, stride)
     return [*rows, _linear("head", config.widths[-1], config.outputs)]
+
+
+@layers.register
+def _(config: GPTConfig):
+    tokens = config.context
+    rows = [_table("tok", config.vocab, tokens, config.width)]
+    if config.positions == "learned":
+        rows.append(_table("pos", tokens, tokens, config.width))
+    for i in range(config.layers):
+        rows += _block(f"blocks.{i}", config, tokens, ["attn"], config.norm, config.bias)
+    rows += _token_norm("ln_f", config, tokens, config.norm, config.bias)
+    return [*rows, _head("head", config, tokens, tied=config.tied)]
+
+
+@layers.register
+def _(config: BERTConfig):
+    tokens, outputs = config.context, config.outputs
+    sizes = {"tok": config.vocab, "pos": config.context, "seg": 2}
+    rows = [_table(name, size, tokens, config.width) for name, size in sizes.items()]
+    rows += _token_norm("ln", config, tokens)
+    for i in range(config.layers):
+        rows += _block(f"blocks.{i}", config, tokens, ["attn"])
+    if config.task in ("pretrain", "classify"):
+        rows.append(_linear("pooler", config.width, config.width))
+    if config.task == "pretrain":
+        rows.append(_rowwise("transform", tokens, config.width, config.width))
+        rows += _token_norm("transform_ln", config, tokens)
+        decoder = _head("decoder_bias", config, tokens, tied=True)
+        rows.append(replace(decoder, parameters=config.vocab))
+        return [*rows, _linear("nsp", config.width, 2)]
+    if config.task == "classify":
+        return [*rows, _linear("head", config.width, outputs)]
+    return [*rows, _rowwise("head", tokens, config.width, 2 if config.task == "span" else outputs)]
+
+
+@layers.register
+def _(config: TransformerConfig):
+    source, target = config.source, config.target
+    rows = [_table("tok", config.vocab, source + target, config.width)]
+    if config.positions == "learned":
+        for name, size in {"source_pos": source, "target_pos": target}.items():
+            rows.append(_table(name, size, size, config.width))
+    for i in range(config.layers):
+        rows += _block(f"encoder.{i}", config, source, ["attn"])
+    for i in range(config.layers):
+        block = _block(f"decoder.{i}", config, target, ["self_attn", "cross_attn"])
+        for row in block:  # keys and values of the other attention are made of the source
+            looks = row.name.endswith(("cross_attn.k_proj", "cross_attn.v_proj"))
+            count = source if looks else target
+            rows.append(
+                replace(row, shape=(count, *row.shape[1:]), flops=row.flops // target * count)
+            )
+    if config.norm_first:
+        rows += _token_norm("encoder_norm", config, source)
+        rows += _token_norm("decoder_norm", config, target)
+    return [*rows, _head("head", config, target, tied=config.tied)]
+
+
+@layers.register
+def _(config: RNNConfig):
+    """An example is one token, as the longest text need not be known."""
+    rows = [Layer("tok", (config.embed,), config.vocab * config.embed, 0)]
+    gates, inputs = {"rnn": 1, "gru": 3, "lstm": 4}[config.cell], config.embed
+    for i in range(config.layers):
+        weights = gates * config.hidden * (inputs + config.hidden)
+        biases = (gates + (config.cell == "gru")) * config.hidden
+        rows.append(Layer(f"layers.{i}", (config.hidden,), weights + biases, 2 * weights))
+        inputs = config.hidden
+    return [*rows, _linear("head", config.hidden, config.outputs)]
+
+
+def _block(name, config, tokens, attentions, norm="layer", bias=True):
+    """[Layer] of a Transformer's block: a norm before each attention and before the perceptron."""
+    width, hidden, rows = config.width, config.hidden, []
+    for i, attention in enumerate(attentions, 1):
+        rows += _token_norm(f"{name}.ln_{i}", config, tokens, norm, bias)
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            rows.append(_rowwise(f"{name}.{attention}.{part}", tokens, width, width, bias))
+    rows += _token_norm(f"{name}.ln_{len(attentions) + 1}", config, tokens, norm, bias)
+    rows.append(_rowwise(f"{name}.mlp.up", tokens, width, hidden, bias))
+    return [*rows, _rowwise(f"{name}.mlp.down", tokens, hidden, width, bias)]
+
+
+def _table(name, size, tokens, width):
+    """A row of numbers for each token or place: looking it up costs no operation."""
+    return Layer(name, (tokens, width), size * width, 0)
+
+
+def _token_norm(name, config, tokens, kind="layer", bias=True):
+    parameters = NORM_PARAMETERS[kind] * config.width if bias else config.width
+    return [Layer(name, (tokens, config.width), parameters, 0)]
+
+
+def _head(name, config, tokens, tied):
+    """Logits of the vocabulary, from the embedding's own weights where `tied`."""
+    row = _rowwise(name, tokens, config.width, config.vocab, bias=False)
+    return replace(row, parameters=0) if tied else row
+
+
+def _rowwise(name, tokens, inputs, outputs, bias=True):
+    """A Linear layer at each of the tokens."""
+    row = _linear(name, inputs, outputs, bias)
+    return replace(row, shape=(tokens, outputs), flops=tokens * row.flops)
 
 
 def _linear_layers(config, norm):

@@ -91,7 +91,7 @@ def _(config: ResNetConfig, seed, dtype=np.float32):
 
 @initial_state.register
 def _(config: RNNConfig, seed, dtype=np.float32):
-    """Recurrent weights are orthogonal, gate by gate: no direction of the state grows or fades at once (eq-spectral-radius). The bias of an LSTM's
+    """Recurrent weights are orthogonal, gate by gate, with spectral radius 1: no direction of the state grows or fades. The bias of an LSTM's
     forget gate is 1, so that it starts by keeping (Jozefowicz et al. 2015)."""
     rng, hidden = np.random.default_rng(seed), config.hidden
     state = {"tok.weight": _normal(rng, (config.vocab, config.embed), 1.0, dtype)}
@@ -257,7 +257,7 @@ def _norm(name, kind, features, dtype):
 
 
 def whitened(state, images, eps=1e-3):
-    """`state` with filters in the stem of a ResNet that whiten the patches of `images`: w = +- v_k / sqrt(l_k + eps)  (eq-whitened-stem).
+    """`state` with filters in the stem of a ResNet that whiten the patches of `images`: w = +- v_k / sqrt(l_k + eps).
 
     v_k and l_k are the eigenvectors, longest first, and eigenvalues of the covariance of all K x K patches: neighbouring pixels are nearly
     equal, and responses to these filters are uncorrelated and of equal variance, as far as `eps` lets the weak ones. Half of the O filters

@@ -56,6 +56,17 @@ def perplexity(loss):
     return np.exp(loss) if np.ndim(loss) else math.exp(loss)
 
 
+def bits_per_byte(loss, tokens, size):
+    """T L / (B ln 2)  (eq-bits-per-byte): a mean loss L in nats a token, over T = `tokens` tokens, as bits for each of B = `size` bytes.
+
+    It does not depend on how the text was cut, so that models with different tokenisers can be compared."""
+    if tokens < 1 or size < 1:
+        raise ValueError(
+            f"{tokens} tokens and {size} bytes: count those of the text that was evaluated"
+        )
+    return loss * tokens / (size * math.log(2))
+
+
 def exact_match(predicted, wanted):
     """The share of pairs that are equal.  Two lists of texts or of token lists -> float
 

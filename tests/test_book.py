@@ -157,6 +157,9 @@ def test_source_of_one_backend_and_of_the_common_part():
     assert linear[0].text.startswith("def linear(")
     lines = linear[0].path.read_text(encoding="utf-8").splitlines()
     assert lines[linear[0].first - 1 : linear[0].last] == linear[0].text.splitlines()
+    shared = find_source("text.merges.learn")
+    assert [(item.backend, item.title) for item in shared] == [(None, "dlcourse.text.merges")]
+    assert shared[0].text.startswith("def learn(") and shared[0].path.name == "merges.py"
     shared = find_source("state.compare")
     assert [(item.backend, item.title) for item in shared] == [(None, "dlcourse.state")]
     assert find_source("mlp.MLP.__init__")[0].text.startswith("def __init__(self")

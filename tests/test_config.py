@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlcourse.boundary import Tokens
-from dlcourse.config import ACTIVATIONS, CNNConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
+from dlcourse.config import ACTIVATIONS, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 
 
 def test_defaults():
@@ -214,6 +214,36 @@ def test_recurrent_networks():
 def test_recurrent_networks_refused(options, message):
     with pytest.raises(ValueError, match=message):
         RNNConfig(**{"vocab": 5} | options)
+
+
+def test_gpt():
+    config = GPTConfig(np.int64(65))
+    assert (config.hidden, config.outputs, config.inputs) == (512, 65, Tokens(65, 64)) and config == GPTConfig(65, hidden=512)
+    assert type(config.vocab) is int and {config: 1}[GPTConfig(65)] == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"width": 10, "heads": 4}, "width=10 is not divisible by heads=4, but each head takes an equal share: choose heads=5, or width=8"),
+        ({"width": 6, "heads": 2, "positions": "rotary"}, "a head has 3 channels, but rotary positions turn pairs of them"),
+        ({"width": 5, "heads": 1, "positions": "sinusoidal"}, "width=5 is odd, but sines and cosines come in pairs: take width=6"),
+        ({"vocab": 0}, "vocab holds 0: the sizes of a GPT are whole numbers of at least 1"),
+        ({"context": 2.5}, "context holds 2.5"),
+        ({"layers": (4,)}, "layers=(4,) is not a number: write one number"),
+        ({"hidden": 0}, "hidden holds 0"),
+        ({"dropout": 1.0}, "dropout=1.0: it is a probability"),
+        ({"positions": "rope"}, "unknown positions 'rope': choose one of learned, sinusoidal, rotary, alibi, none"),
+        ({"norm": "batch"}, "unknown norm 'batch': choose one of layer, rms"),
+        ({"activation": "tanh"}, "unknown activation 'tanh': choose one of gelu, silu, relu"),
+        ({"bias": 1}, "bias=1: it is True or False"),
+        ({"tied": "yes"}, "tied='yes': it is True or False"),
+    ],
+)
+def test_gpt_refuses(options, sentence):
+    with pytest.raises(ValueError) as caught:
+        GPTConfig(**({"vocab": 65} | options))
+    assert sentence in str(caught.value)
 
 
 # ---------------------------------------------------------------- encoder and decoder

@@ -5,8 +5,9 @@ import pytest
 
 import dlcourse
 from dlcourse import count
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.errors import need
+from dlcourse.initial import initial_state
 from dlcourse.recipes import ARTICLE_NETWORKS
 
 CONFIGS = {
@@ -73,6 +74,78 @@ def test_the_published_networks(n, millions):
     assert sum(row.parameters for row in rows) - theirs == 32 * 16 + 64 * 32 + 2 * (32 + 64)
     deepest = [row for row in rows if row.flops and "project" not in row.name]
     assert len(deepest) == ResNetConfig(blocks=(n, n, n)).depth == 6 * n + 2
+
+
+TEXT = {
+    "GPT": GPTConfig(11, 7, layers=2, heads=2, width=8),
+    "with biases": GPTConfig(11, 7, layers=2, heads=2, width=8, hidden=20, bias=True),
+    "as Llama": GPTConfig(11, 7, layers=3, heads=2, width=8, norm="rms", positions="rotary", tied=False),
+    "BERT": BERTConfig(11, 7, heads=2, width=8),
+    "BERT, classes": BERTConfig(11, 7, heads=2, width=8, task="classify", outputs=3),
+    "BERT, labels": BERTConfig(11, 7, heads=2, width=8, task="label", outputs=3),
+    "BERT, spans": BERTConfig(11, 7, heads=2, width=8, task="span"),
+    "Transformer": TransformerConfig(11, 5, 4, heads=2, width=8),
+    "Transformer, post-norm": TransformerConfig(11, 5, 4, heads=2, width=8, tied=False, positions="learned", norm_first=False),
+    "RNN": RNNConfig(11, 5, 6, layers=2, cell="rnn"),
+    "GRU": RNNConfig(11, 5, 6, layers=2, cell="gru"),
+    "LSTM": RNNConfig(11, 5, 6, layers=2),
+    "LSTM, classes": RNNConfig(11, 5, 6, classes=3),
+}
+
+
+@pytest.mark.parametrize("config", TEXT.values(), ids=TEXT)
+def test_models_of_text_have_as_many_as_their_state(config):
+    sizes = {}
+    for name, array in initial_state(config, 0).items():
+        layer = name.rpartition(".")[0] or name
+        sizes[layer] = sizes.get(layer, 0) + array.size
+    rows = count.layers(config)
+    assert [(row.name, row.parameters) for row in rows if row.parameters] == list(sizes.items())
+    assert count.parameters(config) == sum(sizes.values())
+
+
+@pytest.mark.parametrize(
+    "config", [c for c in TEXT.values() if not isinstance(c, RNNConfig)], ids=[k for k in TEXT if "RNN LSTM GRU".find(k[:3]) < 0]
+)
+def test_operations_of_text_as_pytorch_counts_them(config):
+    """Matrix products without those between queries, keys and values, which have no weights."""
+    torch = need("torch", extra="torch")
+    flop_counter = need("torch.utils.flop_counter", extra="torch")
+    model = getattr(dlcourse.backend("torch"), type(config).__name__.removesuffix("Config"))(config)
+    tokens = config.inputs.context
+    with flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad():
+        model.eval()(torch.ones(1, tokens, dtype=torch.long))
+    products = {"aten.mm", "aten.addmm"}
+    counted = sum(
+        n for op, n in counter.get_flop_counts()["Global"].items() if str(op).rsplit(".", 1)[0] in products or str(op) in products
+    )
+    assert count.flops(config) == counted
+
+
+def test_the_operations_of_a_token_and_the_size_of_a_cache():
+    config = GPTConfig(11, 7, layers=2, heads=2, width=8)
+    read = [count.decode_flops(config, seen, cache=False) for seen in range(1, 8)]
+    kept = [count.decode_flops(config, seen) for seen in range(1, 8)]
+    assert read[0] == kept[0]
+    weights = 2 * 12 * 8 * 8  # of the linear layers of two blocks
+    for seen in range(1, 8):
+        assert kept[seen - 1] == 2 * (weights + 11 * 8) + 4 * 2 * 8 * seen
+        assert read[seen - 1] == 2 * (seen * weights + 11 * 8) + 4 * 2 * 8 * seen**2
+    whole = count.flops(config) + count.attention_flops(config, 7)
+    assert whole == read[-1] + 2 * 6 * 11 * 8  # a forward pass has logits at every position
+    model = dlcourse.backend("numpy").GPT(config)
+    assert count.cache_size(config, 7) == sum(cache.keys.size + cache.values.size for cache in model.new_cache(1))
+
+
+@pytest.mark.parametrize(
+    ("layers", "width", "published"), [(12, 768, 124_439_808), (24, 1024, 354_823_168), (36, 1280, 774_030_080), (48, 1600, 1_557_611_200)]
+)
+def test_the_four_sizes_of_gpt2(layers, width, published):
+    assert count.parameters(GPTConfig(50257, 1024, layers, width // 64, width, bias=True)) == published
+
+
+def test_bert_base():
+    assert count.parameters(BERTConfig(30522, 512, 12, 12, 768)) == 110_106_428
 
 
 def test_by_hand():

@@ -12,7 +12,7 @@ from tests.test_interactive import Elements
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
 TOKENS = ["a", "3", "<b>", "7", "a"]
-SCORES = {"one": 2.0 - np.arange(25).reshape(5, 5) % 7, "two": np.eye(5) * 3}
+SCORES = {"one": 2.0 - np.arange(25).reshape(5, 5) % 7, "another": np.eye(5) * 3}
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_sharpness_zero_looks_at_everything_alike():
 
 def test_text_names_what_each_token_looks_at_most():
     lines = heads.describe(heads.read_settings(TOKENS, SCORES, query=1)).splitlines()
-    assert lines[1:] == ["tokens: a 3 <b> 7 a", "one: a a a a 3", "two: a 3 <b> 7 a"]
+    assert lines[1:] == ["tokens: a 3 <b> 7 a", "one: a a a a 3", "another: a 3 <b> 7 a"]
 
 
 def test_hidden_tokens_are_pale():

@@ -125,3 +125,10 @@ def test_bleu_by_hand():
 def test_refuses_texts_and_spans(call, complaint):
     with pytest.raises(ValueError, match=complaint):
         call()
+
+
+def test_bits_per_byte():
+    assert metrics.bits_per_byte(np.log(256), 10, 10) == pytest.approx(8)  # equally likely bytes
+    assert metrics.bits_per_byte(2.0, 50, 200) == pytest.approx(0.25 * np.log2(metrics.perplexity(2.0)))
+    with pytest.raises(ValueError, match="0 tokens and 5 bytes: count those of the text that was evaluated"):
+        metrics.bits_per_byte(1.0, 0, 5)

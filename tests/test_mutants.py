@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
+from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -97,18 +97,30 @@ def check_bert(bert, _=None):
     bert_cases.check_bert_dropout(bert)
 
 
+def check_attention(attention, _=None):
+    attention_cases.check_everything(attention, models.raises)
+
+
 def check_transformer(transformer, _=None):
-    transformer_cases.check_transformer(transformer)
-    transformer_cases.check_transformer_dropout(transformer)
-    transformer_cases.check_transformer_refusals(transformer, models.raises)
     transformer_cases.check_feed_forward(transformer)
     transformer_cases.check_block(transformer)
     transformer_cases.check_block_parts(transformer)
+    transformer_cases.check_transformer(transformer)
+    transformer_cases.check_transformer_dropout(transformer)
+    transformer_cases.check_transformer_parts(transformer)
+    transformer_cases.check_transformer_refusals(transformer, models.raises)
+
+
+def check_gpt(gpt, _=None):
+    transformer_cases.check_gpt(gpt)
+    transformer_cases.check_gpt_dropout(gpt)
+    transformer_cases.check_gpt_refusals(gpt, models.raises)
 
 
 def check_initial(initial, _=None):
     models.check_initial(initial)
     models.check_initial_of_images(initial)
+    models.check_whitened(initial)
     recurrent_cases.check_initial(initial)
     bert_cases.check_initial(initial)
     transformer_cases.check_initial(initial)
@@ -131,7 +143,9 @@ MODULES = {
     "dlcourse.numpy.recurrent": check_recurrent,
     "dlcourse.numpy.rnn": check_rnn,
     "dlcourse.numpy.bert": check_bert,
+    "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
+    "dlcourse.numpy.gpt": check_gpt,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
@@ -139,14 +153,42 @@ MODULES = {
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
 ADDS_ZERO = "without the shortcut a zero multiple is added: the same result, later"
 NO_PADDING = "without the shortcut a copy without padding is made"
+NO_BLOCK = "a block in which nothing is seen adds nothing"
+NOTHING_YET = "at first it is multiplied by 0"
+ONE_SHIFT = "the same number added to all scores changes no softmax"
+STORED = "computed in float64, it is stored as float32"
+RELATIVE = "rotary positions count from anywhere, as long as queries and keys do alike"
+SAME_LENGTH = "the caches of all blocks are equally long"
 FIRST_TWO = "`_places` reads the first two entries"
 ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 EQUIVALENT = {
+    ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
+    ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
+    (
+        "dlcourse.numpy.attention",
+        "streaming_attention",
+        "rows.stop + keys - queries if causal else keys -> rows.stop + keys - queries if False else keys",
+    ): NO_BLOCK,
+    **{
+        ("dlcourse.numpy.attention", "streaming_attention", f"0.0 -> {other}{number}"): NOTHING_YET
+        for other in ("1.0", "-1.0")
+        for number in ("", " (number 2)")
+    },
+    ("dlcourse.numpy.attention", "rope", "np.cos(angles).astype(x.dtype) -> np.cos(angles)"): STORED,
+    ("dlcourse.numpy.attention", "rope", "np.sin(angles).astype(x.dtype) -> np.sin(angles)"): STORED,
+    ("dlcourse.numpy.attention", "_hidden", "0 -> 1"): ONE_SHIFT,
+    ("dlcourse.numpy.attention", "_hidden", "0 -> -1"): ONE_SHIFT,
+    ("dlcourse.numpy.attention", "_merge", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.numpy.attention", "MultiHeadAttention._split", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.attention", "MultiHeadAttention.__call__", "0 -> 1"): RELATIVE,
+    ("dlcourse.numpy.attention", "MultiHeadAttention.__call__", "0 -> -1"): RELATIVE,
     ("dlcourse.numpy.transformer", "Transformer.decode", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.transformer", "DecoderCache.length", "0 -> -1"): SAME_LENGTH,
+    ("dlcourse.numpy.gpt", "GPT.logits", "0 -> -1 (number 2)"): SAME_LENGTH,
+    ("dlcourse.numpy.gpt", "GPT._hidden", "0 -> -1 (number 2)"): SAME_LENGTH,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "linear", "1 -> 2 (number 5)"): ANY_NEGATIVE,
     ("dlcourse.numpy.functional", "embedding", "1 -> 2"): ANY_NEGATIVE,
@@ -495,6 +537,61 @@ FAMOUS = [
         "conv_back(pool_back(relu_back(dy)))",
     ),
     ("dlcourse.numpy.resnet", "pooling of two pixels, whatever the stride", "MaxPool2d(stride)", "MaxPool2d(2)"),
+    ("dlcourse.numpy.attention", "scores not scaled", "scale = 1.0 / math.sqrt(q.shape[-1])\n    q_scaled", "scale = 1.0\n    q_scaled"),
+    (
+        "dlcourse.numpy.attention",
+        "softmax over the queries",
+        "p.sum(axis=2, keepdims=True)\n    w,",
+        "p.sum(axis=3, keepdims=True)\n    w,",
+    ),
+    (
+        "dlcourse.numpy.attention",
+        "softmax's way back without the sum",
+        "        ds *= p\n        dq = np",
+        "        ds = p * v @ turned(dy)\n        dq = np",
+    ),
+    (
+        "dlcourse.numpy.attention",
+        "a causal mask that counts from the first key",
+        "keys - queries, dtype=bool) if causal",
+        "0, dtype=bool) if causal",
+    ),
+    (
+        "dlcourse.numpy.attention",
+        "each position hidden from itself",
+        "keys - queries, dtype=bool) if causal",
+        "keys - queries - 1, dtype=bool) if causal",
+    ),
+    ("dlcourse.numpy.attention", "dq not scaled", "        dq *= scale\n        return", "        return"),
+    (
+        "dlcourse.numpy.attention",
+        "heads mixed up with positions",
+        "self.heads, -1).swapaxes(1, 2)",
+        "self.heads, -1).reshape(len(x), self.heads, x.shape[1], -1)",
+    ),
+    ("dlcourse.numpy.attention", "the rotation not turned back", "turn(dy, -sin)", "turn(dy, sin)"),
+    ("dlcourse.numpy.attention", "rotary positions without the cache's length", "start = cache.length if cache else 0", "start = 0"),
+    ("dlcourse.numpy.attention", "values rotated", "self._split(v)\n", "_rope(self._split(v))[0] if rope else self._split(v)\n"),
+    ("dlcourse.numpy.attention", "earlier blocks not rescaled", "weighted = weighted * shrink +", "weighted = weighted +"),
+    ("dlcourse.numpy.transformer", "the skip around the perceptron forgotten", "dr = dy + ln_mlp_back", "dr = ln_mlp_back"),
+    ("dlcourse.numpy.transformer", "the skip around attention forgotten", "dx = dr + ln_1_back", "dx = ln_1_back"),
+    (
+        "dlcourse.numpy.transformer",
+        "norm and attention exchanged on the way back",
+        "ln_1_back(attn_back(dr))  #",
+        "attn_back(ln_1_back(dr))  #",
+    ),
+    ("dlcourse.numpy.transformer", "the norm before the sum", "r, ln_1_back = self.ln_1(x + a)", "r, ln_1_back = self.ln_1(a)"),
+    ("dlcourse.numpy.gpt", "a tied head that keeps its gradient", "self.tok.weight.grad += dweight", "pass"),
+    (
+        "dlcourse.numpy.gpt",
+        "a tied head that overwrites the gradient",
+        "self.tok.weight.grad += dweight",
+        "self.tok.weight.grad[...] = dweight",
+    ),
+    ("dlcourse.numpy.gpt", "not causal", '"causal": True', '"causal": False'),
+    ("dlcourse.numpy.gpt", "positions that begin anew behind a cache", "np.arange(start, start + x.shape[1])", "np.arange(x.shape[1])"),
+    ("dlcourse.numpy.gpt", "the mean over sequences for the positions' gradient", "dh.sum(axis=0)", "dh.mean(axis=0)"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),

@@ -38,6 +38,10 @@ class Source(SphinxDirective):
             lines += ["::::::"]
         else:
             node = self._node(f"{PACKAGE}.{file}", name)
+            if node is None and "." in name:  # text.merges.learn: a file of a folder
+                inner, _, rest = name.partition(".")
+                if node := self._node(f"{PACKAGE}.{file}.{inner}", rest):
+                    file, name = f"{file}.{inner}", rest
             if node is None:
                 places = ", ".join(f"{PACKAGE}/{backend}/{file}.py" for backend in wanted)
                 raise self.error(f"source: {name} is neither in {places} nor in {PACKAGE}/{file}.py")

@@ -4,6 +4,7 @@ A check never changes the caller's arrays and takes functions written with NumPy
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
 from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
+from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
     batched_accuracy,
     cnn_parameters,
@@ -19,6 +20,13 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.gpt import (
+    gpt_parameters,
+    next_token_pairs,
+    nucleus,
+    perplexity,
+    top_k_probabilities,
+)
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -32,7 +40,9 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
+from dlcourse.check.recurrent import clip_together, elman_backward, lstm_step
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
+from dlcourse.check.tokenization import bits_per_byte, encode_bytes, merge_pair
 from dlcourse.check.transfer import l2_sp_step, probe_gradient, trained_parameters
 from dlcourse.check.transformer import (
     beam_step,
@@ -75,6 +85,9 @@ EXERCISES = {
         trained_parameters,
         probe_gradient,
         l2_sp_step,
+        lstm_step,
+        elman_backward,
+        clip_together,
         transformer_parameters,
         shift_right,
         mlp_branch_backward,
@@ -83,6 +96,17 @@ EXERCISES = {
         attention_backward,
         rotate,
         merge_halves,
+        bits_per_byte,
+        merge_pair,
+        encode_bytes,
+        next_token_pairs,
+        perplexity,
+        top_k_probabilities,
+        nucleus,
+        gpt_parameters,
+        hide_tokens,
+        hidden_loss,
+        best_span,
     )
 }
 

@@ -6,6 +6,7 @@ from dlcourse.data import (
     embedded,
     files,
     images,
+    people,
     pydoc,
     questions,
     sentences,
@@ -41,6 +42,7 @@ __all__ = [
     "masking",
     "names",
     "pairs",
+    "people",
     "sentence_pairs",
     "spans",
     "stratified",
@@ -59,6 +61,8 @@ LOADERS = {
     "pydoc": pydoc.load,
     "tinyshakespeare": texts.tinyshakespeare,
     "names": texts.names,
+    "people": people.load,
+    "people-questions": lambda: people.load(questions_asked=True),
     "tang-poems": texts.tang_poems,
     "grammar": lambda: Grammar().dataset(),
     "dates": dates,
@@ -81,6 +85,8 @@ _WHERE = {
     "names": lambda: files.where(texts.NAMES),
     "tang-poems": lambda: files.where(texts.POEMS),
     "grammar": lambda: _GENERATED,
+    "people": lambda: _GENERATED,
+    "people-questions": lambda: _GENERATED,
     "dates": lambda: _GENERATED,
     "arithmetic": lambda: _GENERATED,
     "tatoeba": lambda: files.where(tatoeba.FILES),
@@ -120,6 +126,8 @@ def load(name):
     | `names` | Text, a first name a line | 26,545 / 1,474 / 1,475 names | seed 0, each name once | your file |
     | `tang-poems` | Text, Chinese | 319 / 17 / 18 poems | seed 0, each poem once | your file |
     | `grammar` | Dataset of tokens, length 64 | 20,000 / 1,000 / 1,000 | seeds | generated: `Grammar` |
+    | `people` | Dataset of tokens, pairs for BERT's pretraining | 20,000 / 1,000 / 1,000 | seeds | generated: `people` |
+    | `people-questions` | Dataset of tokens, answers as spans | 2,000 / 1,000 / 1,000 | seeds | generated: `people` |
     | `dates` | Pairs, to ISO 8601 | 10,000 / 1,000 / 1,000 | no date twice | generated: `dates` |
     | `arithmetic` | Pairs, sums | 20,000 / 1,000 / 1,000 | no sum twice, nor b+a for a+b | generated: `arithmetic` |
     | `tatoeba` | Pairs, Chinese to English | 90 / 5 / 5 % | seed 0, no sentence of either language in two | your file |

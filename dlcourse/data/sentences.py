@@ -85,8 +85,11 @@ class Sentences:
 
 
 def word_pieces(words, tokenizer):
-    """The tokens of each word. Raises ValueError for a word of which the tokeniser leaves nothing: its tag would be lost."""
-    pieces = [tokenizer.encode(word) for word in words]
+    """The tokens of each word; of one that the tokeniser takes for nothing but control characters, its [UNK], so that a tag keeps its place.
+
+    Raises ValueError for such a word where there is no [UNK]."""
+    unknown = [token for name, token in getattr(tokenizer, "vocab", {}).items() if name == "[UNK]"]
+    pieces = [tokenizer.encode(word) or unknown for word in words]
     for word, tokens in zip(words, pieces, strict=True):
         if not tokens:
             raise ValueError(

@@ -23,7 +23,7 @@
     const svg = root.querySelector("svg"), { tokens } = data;
     let head, query, sharpness, causal;
 
-    const heads = element("select", {}, ...Object.keys(data.heads).map(name => element("option", { value: name }, name)));
+    const heads = element("select", {}, ...data.order.map(name => element("option", { value: name }, name)));
     heads.addEventListener("change", () => { head = heads.value; draw(); });
     const slider = element("input", { type: "range", class: "dl-position", min: 0, max: tokens.length - 1, step: 1 });
     slider.addEventListener("input", () => { query = slider.valueAsNumber; draw(); });
@@ -45,7 +45,7 @@
     svg.addEventListener("pointerover", event => { if (event.pointerType === "mouse") choose(event); });
 
     function start() {
-      head = Object.keys(data.heads)[0];
+      head = data.order[0];
       ({ query, causal } = data);
       sharpness = 1;
       draw();

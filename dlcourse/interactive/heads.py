@@ -41,6 +41,7 @@ def read_settings(tokens, scores, query=None, causal=True):
         raise ValueError(f"query {query} is no position: choose 0 to {length - 1}")
     return {
         "tokens": tokens,
+        "order": list(scores),  # JSON sorts the names of an object
         "heads": {
             name: (np.round(s - np.max(s, axis=1, keepdims=True), 2) + 0.0).tolist()
             for name, s in scores.items()

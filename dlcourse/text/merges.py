@@ -6,7 +6,7 @@ from itertools import pairwise
 
 
 def learn(words, tokens, size, join, score=None, least=2):
-    """Merge the best pair of neighbours, again and again, until there are `size` tokens (eq-bpe-merge).
+    """Merge the best pair of neighbours, again and again, until there are `size` tokens (eq-bpe-length).
 
     words: {tuple of numbers: how often the word occurs}; tokens: their spellings, which grow; join(a, b): the spelling of the pair;
     score(n, n_a, n_b, total): what a pair is worth that occurs n times, its parts n_a and n_b times, all tokens `total` times; None: n.

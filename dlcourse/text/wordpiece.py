@@ -43,8 +43,9 @@ class WordPieceTokenizer(Tokenizer):
     ):
         """Merge pieces of words until there are `vocab_size` tokens: special ones first, then characters, then the merges.
 
-        score="ratio": the pair with the largest n_ab / (n_a n_b) (eq-wordpiece-score); "count": the most frequent one, as BPE
-        (and as the library `tokenizers` trains its WordPiece). Ties and `min_frequency` as in BPETokenizer.train."""
+        score="likelihood": the pair that gains most, n_ab (log(n_ab N / (n_a n_b)) - 1) (eq-wordpiece-score); "count": the most
+        frequent one, as BPE and as the library `tokenizers` trains its WordPiece; "ratio": the largest n_ab / (n_a n_b), often
+        given as the score of WordPiece, which makes much longer sequences. Ties and `min_frequency` as in BPETokenizer.train."""
         if score not in SCORES:
             raise ValueError(f"unknown score {score!r}: choose one of {', '.join(SCORES)}")
         counts = Counter(word for text in check_texts(texts) for word in basic(text, lower))
@@ -65,7 +66,7 @@ class WordPieceTokenizer(Tokenizer):
         return [i for word in basic(text, self.lower) for i in self._pieces(word)]
 
     def _match(self, word):
-        """Greedy, longest first (eq-longest-match)."""
+        """Greedy, the longest piece first; [UNK] where nothing fits."""
         unknown, ids, start = [self.vocab["[UNK]"]], [], 0
         if len(word) > LONGEST:
             return unknown

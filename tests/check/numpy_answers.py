@@ -230,6 +230,31 @@ def l2_sp_step(weight, start, gradient, alpha, lr):
     return (1 - pull) * weight + pull * start - lr * gradient
 
 
+def lstm_step(a, c):
+    H = c.shape[1]
+    squashed = np.tanh(a * np.where(np.arange(4 * H) // H == 2, 1.0, 0.5))
+    g = squashed[:, 2 * H : 3 * H]
+    i, f, o = ((1 + squashed[:, k * H : (k + 1) * H]) / 2 for k in (0, 1, 3))
+    cell = f * c + i * g
+    return o * np.tanh(cell), cell
+
+
+def elman_backward(h, delta, weight_hh):
+    da, dweight_hh = np.empty_like(delta), np.zeros_like(weight_hh)
+    dh = np.zeros(len(weight_hh))
+    for t in range(len(delta), 0, -1):
+        da[t - 1] = (dh + delta[t - 1]) * (1 - h[t]) * (1 + h[t])
+        dweight_hh += np.outer(da[t - 1], h[t - 1])
+        dh = np.dot(weight_hh.T, da[t - 1])
+    return da, dweight_hh
+
+
+def clip_together(dweight, dbias, limit):
+    length = np.linalg.norm(np.append(dweight, dbias))
+    factor = limit / max(length, limit)
+    return factor * dweight, factor * dbias
+
+
 def transformer_parameters(vocab, layers, width, hidden):
     linear = lambda i, o: (i + 1) * o  # noqa: E731
     attention, perceptron = 4 * linear(width, width), linear(width, hidden) + linear(hidden, width)
@@ -305,3 +330,77 @@ def merge_halves(m1, l1, u1, m2, l2, u2):
     m = both.max(axis=0)
     c = np.exp(both - m)
     return m, (c * np.stack([l1, l2])).sum(axis=0), np.einsum("nt,nte->te", c, np.stack([u1, u2]))
+
+
+def bits_per_byte(loss, tokens, size):
+    return loss * tokens / size / np.log(2)
+
+
+def merge_pair(ids, a, b, new):
+    result = []
+    for token in ids.tolist():
+        if result[-1:] == [a] and token == b:
+            result[-1] = new
+        else:
+            result.append(token)
+    return np.array(result, dtype=int)
+
+
+def encode_bytes(ids, merges):
+    for new, (a, b) in enumerate(merges.tolist(), 256):
+        ids = merge_pair(ids, a, b, new)
+    return ids
+
+
+def next_token_pairs(tokens):
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def perplexity(logits, targets):
+    total, count = 0.0, 0
+    for n, target in enumerate(targets):
+        if target != -100:
+            total += np.logaddexp.reduce(logits[n]) - logits[n, target]
+            count += 1
+    return np.exp(total / count)
+
+
+def top_k_probabilities(logits, temperature, k):
+    z = logits / temperature
+    z = np.where(z >= np.sort(z)[-k], z, -np.inf)
+    return np.exp(z - np.logaddexp.reduce(z))
+
+
+def nucleus(p, threshold):
+    before = np.array([p[p > one].sum() for one in p])  # what the more likely ones have
+    kept = np.where(before < threshold, p, 0.0)
+    return kept / kept.sum()
+
+
+def gpt_parameters(vocab, context, layers, width):
+    return (vocab + context + 2) * width + layers * (12 * width**2 + 13 * width)
+
+
+def hide_tokens(x, chosen, fate, others, mask):
+    read, targets = x.copy(), np.full_like(x, -100)
+    for n, t in np.argwhere(chosen):
+        targets[n, t] = x[n, t]
+        if fate[n, t] < 0.9:
+            read[n, t] = mask if fate[n, t] < 0.8 else others[n, t]
+    return read, targets
+
+
+def hidden_loss(logits, targets):
+    places = np.argwhere(targets != -100)
+    loss, dlogits = 0.0, np.zeros_like(logits)
+    for n, t in places:
+        total = np.logaddexp.reduce(logits[n, t])
+        loss += (total - logits[n, t, targets[n, t]]) / len(places)
+        dlogits[n, t] = np.exp(logits[n, t] - total) / len(places)
+        dlogits[n, t, targets[n, t]] -= 1 / len(places)
+    return loss, dlogits
+
+
+def best_span(start, end):
+    pairs = [(a, b) for a in range(len(start)) for b in range(a, len(end))]
+    return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])

@@ -147,6 +147,24 @@ def torch_solutions():
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return torch.sub(weight, gradient + alpha * (weight - start), alpha=lr)
 
+    def lstm_step(a, c):
+        i, f, g, o = torch.chunk(a, 4, dim=1)
+        c = torch.sigmoid(f) * c + torch.sigmoid(i) * torch.tanh(g)
+        return torch.sigmoid(o) * torch.tanh(c), c
+
+    def elman_backward(h, delta, weight_hh):
+        rows, behind = [], torch.zeros_like(h[0])
+        for t in reversed(range(len(delta))):
+            behind = (delta[t] + torch.matmul(behind, weight_hh)) * (1 - h[t + 1] * h[t + 1])
+            rows.append(behind)
+        da = torch.stack(rows[::-1])
+        return da, da.T @ h[:-1]
+
+    def clip_together(dweight, dbias, limit):
+        norm = torch.sqrt((dweight * dweight).sum() + (dbias * dbias).sum()).item()
+        factor = limit / max(norm, limit)
+        return factor * dweight, factor * dbias
+
     def transformer_parameters(vocab, layers, width, hidden):
         sizes = {"d_model": width, "nhead": 1, "dim_feedforward": hidden}
         model = torch.nn.Transformer(**sizes, num_encoder_layers=layers, num_decoder_layers=layers, norm_first=True)
@@ -186,6 +204,63 @@ def torch_solutions():
         m = torch.maximum(m1, m2)
         c1, c2 = torch.exp(m1 - m), torch.exp(m2 - m)
         return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
+
+    def bits_per_byte(loss, tokens, size):
+        return torch.tensor(loss, dtype=torch.float64) * tokens / (size * torch.log(torch.tensor(2.0, dtype=torch.float64)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return torch.tensor(result, dtype=torch.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
+
+    def next_token_pairs(tokens):
+        return torch.split(tokens, [tokens.shape[1] - 1, 1], dim=1)[0], tokens[:, 1:]
+
+    def perplexity(logits, targets):
+        return torch.exp(torch.nn.functional.cross_entropy(logits, targets))  # it leaves out -100
+
+    def top_k_probabilities(logits, temperature, k):
+        values, index = torch.topk(logits / temperature, k)
+        return torch.zeros_like(logits).scatter(0, index, torch.softmax(values, 0))
+
+    def nucleus(p, threshold):
+        ranked, order = torch.sort(p, descending=True)
+        chosen = order[ranked.cumsum(0) - ranked < threshold]
+        kept = torch.zeros_like(p)
+        kept[chosen] = p[chosen]
+        return kept / kept.sum()
+
+    def gpt_parameters(vocab, context, layers, width):
+        linear = [torch.nn.Linear(width, width, device="meta")] * 4
+        linear += [torch.nn.Linear(width, 4 * width, device="meta"), torch.nn.Linear(4 * width, width, device="meta")]
+        norm = torch.nn.LayerNorm(width, device="meta")
+        block, last = (sum(p.numel() for m in modules for p in m.parameters()) for modules in ([*linear, norm, norm], [norm]))
+        return (vocab + context) * width + layers * block + last
+
+    def hide_tokens(x, chosen, fate, others, mask):
+        masked, exchanged = chosen & (fate < 0.8), chosen & (fate >= 0.8) & (fate < 0.9)
+        read = x.masked_fill(masked, mask)
+        return torch.where(exchanged, others, read), x.masked_fill(~chosen, -100)
+
+    def hidden_loss(logits, targets):
+        logits = logits.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss.backward()
+        return loss, logits.grad
+
+    def best_span(start, end):
+        pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
+        return pair // len(end), pair % len(end)
 
     return named(locals())
 
@@ -328,6 +403,24 @@ def mlx_solutions():
     def l2_sp_step(weight, start, gradient, alpha, lr):
         return mx.subtract(weight, lr * (gradient + alpha * (weight - start)))
 
+    def lstm_step(a, c):
+        i, f, g, o = mx.split(a, 4, axis=1)
+        c = mx.sigmoid(f) * c + mx.sigmoid(i) * mx.tanh(g)
+        return mx.sigmoid(o) * mx.tanh(c), c
+
+    def elman_backward(h, delta, weight_hh):
+        rows, behind = [], mx.zeros_like(h[0])
+        for t in reversed(range(len(delta))):
+            behind = (delta[t] + mx.matmul(behind, weight_hh)) * (1 - h[t + 1] * h[t + 1])
+            rows.append(behind)
+        da = mx.stack(rows[::-1])
+        return da, da.T @ h[:-1]
+
+    def clip_together(dweight, dbias, limit):
+        norm = mx.sqrt((dweight * dweight).sum() + (dbias * dbias).sum()).item()
+        factor = limit / max(norm, limit)
+        return factor * dweight, factor * dbias
+
     def transformer_parameters(vocab, layers, width, hidden):
         square, slim = mx.zeros((width, width)).size + width, 2 * mx.zeros((hidden, width)).size + hidden + width
         return vocab * width + layers * (12 * square + 2 * slim + 10 * width) + 4 * width
@@ -364,6 +457,65 @@ def mlx_solutions():
         m = mx.maximum(m1, m2)
         c1, c2 = mx.exp(m1 - m), mx.exp(m2 - m)
         return m, c1 * l1 + c2 * l2, c1[:, None] * u1 + c2[:, None] * u2
+
+    def bits_per_byte(loss, tokens, size):
+        return mx.array(loss) * tokens / (size * mx.log(mx.array(2.0)))
+
+    def merge_pair(ids, a, b, new):
+        result = list(ids.tolist())
+        i = 0
+        while i + 1 < len(result):
+            if result[i] == a and result[i + 1] == b:
+                result[i : i + 2] = [new]
+            i += 1
+        return mx.array(result, dtype=mx.int64)
+
+    def encode_bytes(ids, merges):
+        for k in range(len(merges)):
+            a, b = (int(token) for token in merges[k])
+            ids = merge_pair(ids, a, b, 256 + k)
+        return ids
+
+    def next_token_pairs(tokens):
+        return mx.split(tokens, [tokens.shape[1] - 1], axis=1)[0], tokens[:, 1:]
+
+    def perplexity(logits, targets):
+        known = targets != -100
+        losses = nn.losses.cross_entropy(logits, mx.where(known, targets, 0))
+        return mx.exp((losses * known).sum() / known.sum())
+
+    def top_k_probabilities(logits, temperature, k):
+        z = logits / temperature
+        return mx.softmax(mx.where(z >= mx.sort(z)[-k], z, -mx.inf))
+
+    def nucleus(p, threshold):
+        order = mx.argsort(-p)
+        ranked = p[order]
+        kept = mx.where(mx.cumsum(ranked) - ranked < threshold, ranked, 0)
+        return kept[mx.argsort(order)] / kept.sum()
+
+    def gpt_parameters(vocab, context, layers, width):
+        shapes = [(width, width)] * 4 + [(4 * width, width), (width, 4 * width)]
+        block = sum(mx.zeros(shape).size + shape[0] for shape in shapes) + 4 * width
+        return (vocab + context + 2) * width + layers * block
+
+    def hide_tokens(x, chosen, fate, others, mask):
+        stays = mx.where(fate < 0.9, others, x)
+        return mx.where(chosen, mx.where(fate < 0.8, mask, stays), x), mx.where(chosen, x, -100)
+
+    def hidden_loss(logits, targets):
+        asked = targets != -100
+
+        def loss(z):
+            each = nn.losses.cross_entropy(z, mx.where(asked, targets, 0))
+            return mx.where(asked, each, 0).sum() / asked.sum()
+
+        return mx.value_and_grad(loss)(logits)
+
+    def best_span(start, end):
+        below = mx.tri(len(start), len(end), -1)
+        pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
+        return pair // len(end), pair % len(end)
 
     return named(locals())
 

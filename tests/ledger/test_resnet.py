@@ -10,7 +10,7 @@ import pytest
 
 from dlcourse import check, count
 from dlcourse.config import ResNetConfig
-from dlcourse.initial import initial_state, whitened
+from dlcourse.initial import initial_state
 from dlcourse.numpy import convolution as c
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.resnet import ResidualBlock, ResNet
@@ -317,23 +317,3 @@ def test_scaled_branch():
     for blocks in (1, 10, 1000):
         assert (1 + 2 / blocks) ** blocks < math.e**2
     assert_same("27 blocks", 3.0**27, 7.6e12, rtol=0.01)
-
-
-@pytest.mark.equation("eq-whitened-stem")
-def test_whitened_stem(rng):
-    images, eps = rng.normal(size=(5, 6, 7, 2)) @ rng.normal(size=(2, 2)) + 3.0, 0.1
-    patches = np.array([images[n, i : i + 3, j : j + 3].ravel() for n in range(5) for i in range(4) for j in range(5)])
-    centred = patches - patches.mean(axis=0)
-    covariance = sum(np.outer(p, p) for p in centred) / len(centred)
-    values, vectors = np.linalg.eigh(covariance)
-    for value, v in zip(values, vectors.T, strict=True):
-        w = v / np.sqrt(value + eps)
-        lines = [((centred @ w) ** 2).mean(), w @ covariance @ w, value / (value + eps)]  # the variance of the response to w
-        assert_lines_agree(lines, rtol=1e-10)
-    for v, u in itertools.combinations(vectors.T, 2):  # no correlation between two responses
-        assert abs(v @ covariance @ u) < 1e-10
-    found = whitened(initial_state(ResNetConfig((6, 7, 2), stem=36), 0, np.float64), images, eps)["stem.weight"].reshape(36, -1)
-    expected = (vectors / np.sqrt(values + eps)).T[::-1]  # longest first
-    signs = np.sign((found[:18] * expected).sum(axis=1))
-    assert_same("implementation", found[:18], expected * signs[:, None], rtol=1e-9)
-    assert_same("the same with -", found[18:], -found[:18], rtol=0)

@@ -864,6 +864,40 @@ def check_initial_of_images(initial):
         )
 
 
+def check_whitened(initial):
+    """Responses of the filters to the patches they were made for are uncorrelated, the strongest first; eps holds the weak ones down."""
+    rng = np.random.default_rng(8)
+    mix = rng.normal(size=(3, 3))
+    images = rng.normal(size=(6, 9, 8, 3)) @ mix + 5.0  # channels that depend on one another, far from mean 0
+    before = initial_state(ResNetConfig((9, 8, 3), stem=60), 0, np.float64)
+    after = initial.whitened(before, images, eps=0.0)
+    assert after.keys() == before.keys() and after["stem.weight"] is not before["stem.weight"]
+    assert all(np.array_equal(after[name], array) for name, array in before.items() if name != "stem.weight")
+    weight = after["stem.weight"].reshape(60, -1)
+    patches = np.array([images[n, i : i + 3, j : j + 3].ravel() for n in range(6) for i in range(7) for j in range(6)])
+    centred = patches - patches.mean(axis=0)
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(centred))
+    assert_close("whitened", (centred @ weight[:27].T).T @ (centred @ weight[:27].T) / len(centred), np.eye(27), 1e-9)
+    assert np.array_equal(weight[27:54], -weight[:27]) and np.array_equal(weight[54:], before["stem.weight"].reshape(60, -1)[54:])
+    for eps, options in ((0.5, {"eps": 0.5}), (1e-3, {})):
+        found = initial.whitened(before, images, **options)["stem.weight"].reshape(60, -1)[:27]
+        expected = (vectors / np.sqrt(values + eps)).T[::-1]  # longest first
+        for ours, theirs in zip(found, expected, strict=True):
+            largest = np.abs(ours).argmax()
+            assert ours[largest] > 0
+            assert_close("a filter", ours, theirs * np.sign(theirs[largest]), 1e-9)
+    images = rng.random(size=(4, 6, 6, 1)).astype(np.float32)
+    few, many = (initial.whitened(initial_state(ResNetConfig((6, 6, 1), stem=n), 0), images)["stem.weight"] for n in (4, 18))
+    assert few.dtype == np.float32 and np.array_equal(few[:2], many[:2]) and np.array_equal(few[2:], -many[:2])
+    config = ResNetConfig((9, 8, 3), stem=4)
+    for message, state, wrong in [
+        ("no stem.weight to whiten: pass the state of a ResNetConfig", initial_state(MLPConfig(3), 0), (1, 9, 8, 3)),
+        ("channels first", initial_state(config, 0), (1, 3, 9, 8)),
+        ("kernel", initial_state(config, 0), (1, 2, 8, 3)),
+    ]:
+        raises(ValueError, message, lambda state=state, wrong=wrong: initial.whitened(state, np.ones(wrong)))
+
+
 def check_count(count):
     """As many numbers as the built models hold, layer by layer; two operations for every use of a weight, shapes from a run."""
     for config in [

@@ -41,6 +41,7 @@ def test_transformer():
 
 def test_transformer_dropout():
     cases.check_transformer_dropout(transformer)
+    cases.check_transformer_parts(transformer)
 
 
 def test_transformer_refusals():

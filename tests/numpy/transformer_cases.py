@@ -1,12 +1,13 @@
 """What is asked of `dlcourse.numpy.transformer` and `dlcourse.numpy.gpt`: each check takes the module, so that the mutants are asked the same."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from dlcourse.config import GPTConfig, TransformerConfig
 from dlcourse.initial import initial_state
-from dlcourse.numpy import Transformer
+from dlcourse.numpy import GPT, Transformer
 from dlcourse.state import without_prefix
 from tests.gradients import assert_close, check_gradient
 from tests.numpy.attention_cases import random_state, slow_layer
@@ -114,6 +115,8 @@ def check_block_parts(t):
     crossed = ["ln_1.weight", *[f"self_attn.{n}" for n in attention], "ln_2.weight", *[f"cross_attn.{n}" for n in attention], "ln_3.weight"]
     assert list(t.Block(4, 2, 6, cross=True, bias=False).state()) == [*crossed, "mlp.up.weight", "mlp.down.weight"]
     assert list(t.make_norm("rms", 3).state()) == ["weight"] and list(t.make_norm("layer", 3).state()) == ["weight", "bias"]
+    assert t.make_norm("rms", 3).eps == 1e-6 and t.make_norm("layer", 3).eps == 1e-5
+    assert t.make_norm("rms", 3, eps=0.5).eps == t.make_norm("layer", 3, eps=0.5).eps == 0.5
     assert [t.make_norm(kind, 3, eps=0.25).eps for kind in ("rms", "layer")] == [0.25] * 2
     assert [t.make_norm(kind, 3).eps for kind in ("rms", "layer")] == [1e-6, 1e-5]
     assert len(t.Block(4, 2, 6).state()) == 16 and len(t.Block(4, 2, 6, norm="rms").state()) == 14
@@ -127,12 +130,12 @@ def check_block_parts(t):
         before = block(*arguments)[0]
         assert np.abs(block(*arguments, rng=np.random.default_rng(0))[0] - before).max() > 0.1
         check_gradient(lambda *a, block=block: block(*a, rng=np.random.default_rng(0)), arguments, rng)
-        attn = block.self_attn if options.get("cross") else block.attn
-        for layer in [attn, block.mlp, *([block.cross_attn] if options.get("cross") else [])]:
-            layer.dropout = 0.0  # of each layer in its turn: what is left over drops less
-            after = block(*arguments, rng=np.random.default_rng(0))[0]
-            assert np.abs(after - before).max() > 0 or layer is block.mlp or options.get("cross")
-        assert_close("nothing is left to drop", block(*arguments, rng=np.random.default_rng(0))[0], before, 1e-14)
+        layers = [block.self_attn, block.cross_attn, block.mlp] if options.get("cross") else [block.attn, block.mlp]
+        for dropping in [*layers, None]:  # each alone, then none
+            for layer in layers:
+                layer.dropout = 0.5 * (layer is dropping)
+            moved = np.abs(block(*arguments, rng=np.random.default_rng(0))[0] - before).max()
+            assert moved > 0.01 if dropping else moved == 0
 
 
 # ---------------------------------------------------------------- GPT
@@ -226,6 +229,7 @@ def check_gpt_dropout(g):
     run = parameter_gradients(model, lambda m: m(x, np.random.default_rng(5)), list(state), state)
     check_gradient(run, tuple(state.values()), rng)
     model.load_state(state)
+    assert [layer.dropout for block in model.blocks for layer in (block.attn, block.mlp)] == [0.5] * 4
     model.blocks = []
     kept = np.random.default_rng(5).random((2, 5, 4), dtype=np.float32) >= 0.5
     h = (state["tok.weight"][x] + state["pos.weight"]) * kept / 0.5
@@ -393,16 +397,48 @@ def check_transformer_refusals(t, raises):
     raises(ValueError, "the cache holds 2 of 3 tokens, too many for 2 more", lambda: model.logits(np.ones((1, 2), int), cache))
 
 
+def check_transformer_parts(t):
+    """Each side of the model drops with the generator it is given, and with its own alone; several tokens at once behind a cache."""
+    config = TransformerConfig(7, 4, 3, 1, 2, 4, dropout=0.5)
+    model, rng = t.Transformer(config), np.random.default_rng(8)
+    x = source_and_target(config, rng)
+    model.load_state(moved_transformer(config))
+    expected, _ = model(x)
+    cache = model.new_cache(x[:, :4])
+    assert_close("two tokens at once", model.logits(x[:, 4:6], cache), expected[:, 1], 1e-12)
+    model.config = replace(config, dropout=0.0)  # of the embeddings
+    layers = [[layer for layer in vars(side[0]).values() if hasattr(layer, "dropout")] for side in (model.encoder, model.decoder)]
+    assert [[layer.dropout for layer in side] for side in layers] == [[0.5] * 2, [0.5] * 3]
+    for dropping in (*layers, []):
+        for layer in (*layers[0], *layers[1]):
+            layer.dropout = 0.5 * (layer in dropping)
+        moved = np.abs(model(x, np.random.default_rng(0))[0] - expected).max()
+        assert moved > 0.01 if dropping else moved < 1e-12
+
+
+# ---------------------------------------------------------------- initial states
+
+
 def check_initial(initial):
     """Names, order and shapes of the built model; the variance of each weight, and the norms and biases exactly."""
-    for config in TRANSFORMERS:
+    for config in (*GPTS, *TRANSFORMERS):
         for dtype in (np.float32, np.float64):
-            state, model = initial.initial_state(config, 0, dtype), Transformer(config)
+            state = initial.initial_state(config, 0, dtype)
+            model = (GPT if config in GPTS else Transformer)(config)
             assert [(name, array.shape) for name, array in state.items()] == [(name, array.shape) for name, array in model.state().items()]
             assert {array.dtype for array in state.values()} == {np.dtype(dtype)}
             for name, array in state.items():
                 if array.ndim == 1:
                     assert array.tolist() == [float(name.endswith("weight"))] * len(array), name
+    config = GPTConfig(90, context=70, layers=3, heads=2, width=60, tied=False)
+    state = initial.initial_state(config, 3, np.float64)
+    for name, array in state.items():
+        if array.ndim == 2:
+            deviation = 0.02 / math.sqrt(6) if name.endswith(("out_proj.weight", "down.weight")) else 0.02
+            assert abs(array.std() / deviation - 1) < 5 / math.sqrt(2 * array.size), name
+            assert abs(array.mean()) < 5 * deviation / math.sqrt(array.size)
+    other = initial.initial_state(config, 4, np.float64)
+    assert all(np.abs(other[name] - array).max() > 0 for name, array in state.items() if array.ndim == 2)
     for activation, gain in {"relu": 2.0, "gelu": initial.GAINS["gelu"], "silu": 1.0}.items():
         config = TransformerConfig(
             300, 80, 90, layers=2, heads=2, width=60, hidden=70, positions="learned", tied=False, activation=activation

@@ -61,7 +61,7 @@ def sample(logits, temperature=1.0, top_k=None, top_p=None, rng=None):
 
 
 def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
-    """What `sample` draws from, (B, V) in float64: softmax(logits / temperature) of the tokens that are kept  (eq-temperature, eq-top-p)."""
+    """What `sample` draws from, (B, V) in float64: softmax(logits / temperature) of the tokens that are kept  (eq-temperature, eq-top-k, eq-top-p)."""
     scaled = np.asarray(logits, np.float64) / temperature
     p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
     p /= p.sum(axis=-1, keepdims=True)

@@ -16,13 +16,13 @@ class Study:
     """All that decides a study but the backend. The settings are plain ones, the same for every width; no test text is used."""
 
     name: str = "gpt-scaling"
-    title: str = "GPTs of four widths on Python's language reference, and on a sixteenth of it"
+    title: str = "GPTs of three widths on Python's language reference, and on a sixteenth of it"
     recipe: str = "gpt-pydoc"  # its text, batches and optimizer
     layers: int = 4
-    widths: tuple[int, ...] = (16, 32, 64, 128)
+    widths: tuple[int, ...] = (16, 32, 64)
     shares: tuple[int, ...] = (1, 16)  # one part in so many of the training text
     seeds: tuple[int, ...] = (0, 1, 2)
-    steps: int = 600
+    steps: int = 400
     lr: float = 2e-3  # falls to a tenth by half a cosine
 
 

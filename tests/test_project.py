@@ -30,7 +30,9 @@ LEVELS = {
     "initial": 1,
     "state": 2,
     **dict.fromkeys(BACKENDS, 3),
-    **dict.fromkeys(("data", "schedule", "metrics", "train", "reading", "recipes", "transfer", "plot", "doctor", "tasks", "generate", "scaling"), 4),
+    **dict.fromkeys(
+        ("data", "schedule", "metrics", "train", "reading", "recipes", "transfer", "plot", "doctor", "tasks", "generate", "scaling"), 4
+    ),
     **dict.fromkeys(("book", "check", "cli", "interactive", "__main__"), 5),
 }
 

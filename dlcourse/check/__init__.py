@@ -4,6 +4,7 @@ A check never changes the caller's arrays and takes functions written with NumPy
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
 from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
+from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
     batched_accuracy,
     cnn_parameters,
@@ -19,6 +20,13 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.gpt import (
+    gpt_parameters,
+    next_token_pairs,
+    nucleus,
+    perplexity,
+    top_k_probabilities,
+)
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -91,6 +99,14 @@ EXERCISES = {
         bits_per_byte,
         merge_pair,
         encode_bytes,
+        next_token_pairs,
+        perplexity,
+        top_k_probabilities,
+        nucleus,
+        gpt_parameters,
+        hide_tokens,
+        hidden_loss,
+        best_span,
     )
 }
 

@@ -101,7 +101,7 @@ class Grammar:
         return float(self._visits(length) @ _entropies(self._machine.probabilities))
 
     def markov_entropy(self, length=None):
-        """Nats a token: the smallest expected loss of a model that sees the last token alone, a table of pairs, on such texts."""
+        """Nats a token: the smallest expected loss of a model that sees the last token alone, a table of pairs, on such texts  (eq-markov-entropy)."""
         machine = self._machine
         joint = np.zeros((len(WORDS), len(WORDS)))  # P(last token, next token)
         np.add.at(joint, machine.last, self._visits(length)[:, None] * machine.probabilities)

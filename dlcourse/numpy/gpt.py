@@ -16,7 +16,7 @@ class GPT(Module):
 
     Tokens x (B, T), T at most config.context -> logits (B, T, V) of the token that follows each. The
     head's W is tok.weight itself, unless config.tied is False: one array, to whose gradient both uses
-    add. No position sees a later one. Dropout acts only when a generator `rng` is given."""
+    add (eq-tied-head-vjp). No position sees a later one. Dropout acts only when a generator `rng` is given."""
 
     def __init__(self, config):
         self.config = config

@@ -52,7 +52,7 @@ class BPETokenizer(Tokenizer):
             self._new[ids] = self.vocab[a + b]
         self._bytes = [t.encode() if t in self.special else _bytes_of(t) for t in self.tokens]
         self._single = [self.vocab[SPELLING[byte]] for byte in range(256)]
-        self._word = functools.lru_cache(2**16)(self._merge_all)  # most words come again
+        self._word = functools.lru_cache(2**16)(self.encode_word)  # most words come again
 
     @classmethod
     def train(cls, texts, vocab_size, special=(), min_frequency=2):
@@ -71,7 +71,7 @@ class BPETokenizer(Tokenizer):
     def _encode(self, text):
         return [i for word in split(text) for i in self._word(word)]
 
-    def _merge_all(self, word):
+    def encode_word(self, word):
         """The tokens of one word: of all pairs in it the one learned first is merged, until none is left."""
         ids = [self._single[byte] for byte in word.encode()]
         while len(ids) > 1:

@@ -350,3 +350,57 @@ def encode_bytes(ids, merges):
     for new, (a, b) in enumerate(merges.tolist(), 256):
         ids = merge_pair(ids, a, b, new)
     return ids
+
+
+def next_token_pairs(tokens):
+    return tokens[:, :-1], tokens[:, 1:]
+
+
+def perplexity(logits, targets):
+    total, count = 0.0, 0
+    for n, target in enumerate(targets):
+        if target != -100:
+            total += np.logaddexp.reduce(logits[n]) - logits[n, target]
+            count += 1
+    return np.exp(total / count)
+
+
+def top_k_probabilities(logits, temperature, k):
+    z = logits / temperature
+    z = np.where(z >= np.sort(z)[-k], z, -np.inf)
+    return np.exp(z - np.logaddexp.reduce(z))
+
+
+def nucleus(p, threshold):
+    before = np.array([p[p > one].sum() for one in p])  # what the more likely ones have
+    kept = np.where(before < threshold, p, 0.0)
+    return kept / kept.sum()
+
+
+def gpt_parameters(vocab, context, layers, width):
+    return (vocab + context + 2) * width + layers * (12 * width**2 + 13 * width)
+
+
+def hide_tokens(x, chosen, fate, others, mask):
+    read, targets = x.copy(), np.full_like(x, -100)
+    for n, t in np.argwhere(chosen):
+        targets[n, t] = x[n, t]
+        if fate[n, t] < 0.9:
+            read[n, t] = mask if fate[n, t] < 0.8 else others[n, t]
+    return read, targets
+
+
+def hidden_loss(logits, targets):
+    places = np.argwhere(targets != -100)
+    loss, dlogits = 0.0, np.zeros_like(logits)
+    for n, t in places:
+        total = np.logaddexp.reduce(logits[n, t])
+        loss += (total - logits[n, t, targets[n, t]]) / len(places)
+        dlogits[n, t] = np.exp(logits[n, t] - total) / len(places)
+        dlogits[n, t, targets[n, t]] -= 1 / len(places)
+    return loss, dlogits
+
+
+def best_span(start, end):
+    pairs = [(a, b) for a in range(len(start)) for b in range(a, len(end))]
+    return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])

@@ -223,6 +223,45 @@ def torch_solutions():
             ids = merge_pair(ids, a, b, 256 + k)
         return ids
 
+    def next_token_pairs(tokens):
+        return torch.split(tokens, [tokens.shape[1] - 1, 1], dim=1)[0], tokens[:, 1:]
+
+    def perplexity(logits, targets):
+        return torch.exp(torch.nn.functional.cross_entropy(logits, targets))  # it leaves out -100
+
+    def top_k_probabilities(logits, temperature, k):
+        values, index = torch.topk(logits / temperature, k)
+        return torch.zeros_like(logits).scatter(0, index, torch.softmax(values, 0))
+
+    def nucleus(p, threshold):
+        ranked, order = torch.sort(p, descending=True)
+        chosen = order[ranked.cumsum(0) - ranked < threshold]
+        kept = torch.zeros_like(p)
+        kept[chosen] = p[chosen]
+        return kept / kept.sum()
+
+    def gpt_parameters(vocab, context, layers, width):
+        linear = [torch.nn.Linear(width, width, device="meta")] * 4
+        linear += [torch.nn.Linear(width, 4 * width, device="meta"), torch.nn.Linear(4 * width, width, device="meta")]
+        norm = torch.nn.LayerNorm(width, device="meta")
+        block, last = (sum(p.numel() for m in modules for p in m.parameters()) for modules in ([*linear, norm, norm], [norm]))
+        return (vocab + context) * width + layers * block + last
+
+    def hide_tokens(x, chosen, fate, others, mask):
+        masked, exchanged = chosen & (fate < 0.8), chosen & (fate >= 0.8) & (fate < 0.9)
+        read = x.masked_fill(masked, mask)
+        return torch.where(exchanged, others, read), x.masked_fill(~chosen, -100)
+
+    def hidden_loss(logits, targets):
+        logits = logits.clone().requires_grad_()
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
+        loss.backward()
+        return loss, logits.grad
+
+    def best_span(start, end):
+        pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
+        return pair // len(end), pair % len(end)
+
     return named(locals())
 
 
@@ -436,6 +475,47 @@ def mlx_solutions():
             a, b = (int(token) for token in merges[k])
             ids = merge_pair(ids, a, b, 256 + k)
         return ids
+
+    def next_token_pairs(tokens):
+        return mx.split(tokens, [tokens.shape[1] - 1], axis=1)[0], tokens[:, 1:]
+
+    def perplexity(logits, targets):
+        known = targets != -100
+        losses = nn.losses.cross_entropy(logits, mx.where(known, targets, 0))
+        return mx.exp((losses * known).sum() / known.sum())
+
+    def top_k_probabilities(logits, temperature, k):
+        z = logits / temperature
+        return mx.softmax(mx.where(z >= mx.sort(z)[-k], z, -mx.inf))
+
+    def nucleus(p, threshold):
+        order = mx.argsort(-p)
+        ranked = p[order]
+        kept = mx.where(mx.cumsum(ranked) - ranked < threshold, ranked, 0)
+        return kept[mx.argsort(order)] / kept.sum()
+
+    def gpt_parameters(vocab, context, layers, width):
+        shapes = [(width, width)] * 4 + [(4 * width, width), (width, 4 * width)]
+        block = sum(mx.zeros(shape).size + shape[0] for shape in shapes) + 4 * width
+        return (vocab + context + 2) * width + layers * block
+
+    def hide_tokens(x, chosen, fate, others, mask):
+        stays = mx.where(fate < 0.9, others, x)
+        return mx.where(chosen, mx.where(fate < 0.8, mask, stays), x), mx.where(chosen, x, -100)
+
+    def hidden_loss(logits, targets):
+        asked = targets != -100
+
+        def loss(z):
+            each = nn.losses.cross_entropy(z, mx.where(asked, targets, 0))
+            return mx.where(asked, each, 0).sum() / asked.sum()
+
+        return mx.value_and_grad(loss)(logits)
+
+    def best_span(start, end):
+        below = mx.tri(len(start), len(end), -1)
+        pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
+        return pair // len(end), pair % len(end)
 
     return named(locals())
 

@@ -91,7 +91,7 @@ def _(config: ResNetConfig, seed, dtype=np.float32):
 
 @initial_state.register
 def _(config: RNNConfig, seed, dtype=np.float32):
-    """Recurrent weights are orthogonal, gate by gate: no direction of the state grows or fades at once (eq-spectral-radius). The bias of an LSTM's
+    """Recurrent weights are orthogonal, gate by gate, with spectral radius 1: no direction of the state grows or fades. The bias of an LSTM's
     forget gate is 1, so that it starts by keeping (Jozefowicz et al. 2015)."""
     rng, hidden = np.random.default_rng(seed), config.hidden
     state = {"tok.weight": _normal(rng, (config.vocab, config.embed), 1.0, dtype)}

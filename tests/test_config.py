@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dlcourse.boundary import Tokens
-from dlcourse.config import ACTIVATIONS, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
+from dlcourse.config import ACTIVATIONS, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 
 
 def test_defaults():
@@ -244,3 +244,47 @@ def test_gpt_refuses(options, sentence):
     with pytest.raises(ValueError) as caught:
         GPTConfig(**({"vocab": 65} | options))
     assert sentence in str(caught.value)
+
+
+# ---------------------------------------------------------------- encoder and decoder
+
+
+def test_encoder_decoder():
+    config = TransformerConfig(np.int64(61), source=np.int32(28), target=11)
+    assert config == TransformerConfig(61, 28, 11, 2, 4, 64, 256, 0.0, True, "sinusoidal", 0, True, "relu")
+    assert config.inputs == Tokens(61, 39, 28) and config.outputs == 61
+    assert json.loads(json.dumps(dataclasses.asdict(config)))["vocab"] == 61
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"vocab": 0}, "vocab holds 0: the sizes of a Transformer are whole numbers of at least 1"),
+        ({"source": 2.5}, r"source holds 2\.5"),
+        ({"target": (3,)}, r"target=\(3,\) is not a number"),
+        ({"layers": 0}, "layers holds 0"),
+        ({"heads": 3}, "width=64 is not divisible by heads=3"),
+        ({"width": 7, "heads": 7}, "width=7 is odd, but sines and cosines come in pairs: take width=8"),
+        ({"width": "64"}, "width holds '64'"),
+        ({"pad": 5}, "pad=5 but vocab is 5: the padding is one of the tokens 0 ... 4"),
+        ({"pad": -1}, "pad holds -1: tokens are whole numbers of at least 0"),
+        ({"positions": "rotary"}, "unknown positions 'rotary': choose one of sinusoidal, learned"),
+        ({"activation": "tanh"}, "unknown activation 'tanh'"),
+        ({"norm_first": 1}, "norm_first=1: it is True or False"),
+        ({"dropout": 1.0}, r"dropout=1\.0: it is a probability"),
+    ],
+)
+def test_encoder_decoder_refused(options, message):
+    with pytest.raises(ValueError, match=message):
+        TransformerConfig(**{"vocab": 5, "source": 4, "target": 3} | options)
+
+
+def test_an_encoder_decoder_refuses_a_source_alone():
+    from dlcourse.boundary import check_inputs
+
+    config = TransformerConfig(9, 4, 3)
+    with pytest.raises(
+        ValueError, match=r"sequences of 4 tokens, but 4 are the source and the decoder needs one at least: pass source and"
+    ):
+        check_inputs(np.ones((2, 4), int), config.inputs)
+    check_inputs(np.ones((2, 5), int), config.inputs)

@@ -3,7 +3,7 @@
 from draw import BLUE, FONT, GREY, HERE, ORANGE, arrow_head, svg
 
 KEYS, VALUES = "acb", "371"
-WEIGHTS = (0.11, 0.79, 0.11)  # softmax of the scores 0, 2, 0
+WEIGHTS = (0.107, 0.787, 0.107)  # softmax of the scores 0, 2, 0
 
 
 def text(x, y, content, colour=GREY, size=14, weight=500, anchor="middle"):
@@ -35,7 +35,7 @@ def lookup():
     body = heads()
     for left, title, answer in (
         (20, "a dictionary: one key fits", "7"),
-        (420, "attention: every key fits a little", "0.11·3 + 0.79·7 + 0.11·1 = 5.9"),
+        (420, "attention: every key fits a little", "0.107·3 + 0.787·7 + 0.107·1 = 5.94"),
     ):
         soft = left > 100
         body += [text(left + 175, 26, title, GREY, 16, 700)]
@@ -47,9 +47,9 @@ def lookup():
             body += [box(left + 262, y, 44, 36, BLUE, fill=BLUE, opacity=0.45 * shown), text(left + 284, y + 24, value, GREY, 16, 700)]
             if soft or shown:
                 body += [arrow(left + 66, 130, left + 146, y + 18, ORANGE, 1 + 3 * shown, 0.35 + 0.65 * shown)]
-                body += [text(left + 228, y + 23, f"{shown:.2f}" if soft else "=", ORANGE, 14, 700)]
+                body += [text(left + 228, y + 23, f"{shown:.3f}" if soft else "=", ORANGE, 14, 700)]
         body += [text(left + 172, 250, "keys", BLUE, 13), text(left + 284, 250, "values", BLUE, 13)]
-        body += [text(left + 175, 282, f"answer: {answer}", GREY, 16, 700)]
+        body += [text(left + 175, 282, f"answer: {answer}", GREY, 14, 700)]
     return svg(790, 296, "A dictionary returns one value, attention a mixture of all values", body)
 
 

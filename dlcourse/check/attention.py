@@ -46,6 +46,14 @@ def _zero_for_infinity(q, k, v, causal):
     return _weights(np.where(_seen(q, k, causal), q @ k.T / np.sqrt(q.shape[1]), 0.0)) @ v
 
 
+def _with_maximum_of(q, k, v, causal, largest):
+    """The exponent is the score less a maximum that is not the row's; it may overflow or leave nothing."""
+    s = q @ k.T / np.sqrt(q.shape[1])
+    masked = np.where(_seen(q, k, causal), s, -np.inf)
+    a = np.exp(masked - largest(s, masked))
+    return a / a.sum(axis=1, keepdims=True) @ v
+
+
 def _unprotected(q, k, v, causal):
     s = np.where(_seen(q, k, causal), q @ k.T / np.sqrt(q.shape[1]), -np.inf)
     a = np.exp(s)
@@ -59,6 +67,7 @@ def _unprotected(q, k, v, causal):
     Case("causal", _looks(5, 5, 4, 4, True)),
     Case("causal, the last queries", _looks(2, 6, 4, 3, True)),
     Case("large scores", _looks(3, 4, 4, 2, False, size=3000.0), quiet=True),
+    Case("causal, large scores", _looks(4, 4, 4, 2, True, size=3000.0), quiet=True),
     Case("one query, one key", _looks(1, 1, 3, 2, True)),
 )
 def attend(q, k, v, causal):
@@ -117,6 +126,16 @@ attend.diagnose(
     "exp overflows. Subtract the maximum of each row first; eq-softmax-shift says why that changes nothing.",
     _unprotected,
 )
+attend.diagnose(
+    "the maximum is taken over forbidden keys: mask first, then subtract the maximum of what is left.",
+    lambda q, k, v, causal: _with_maximum_of(
+        q, k, v, causal, lambda s, masked: s.max(axis=1, keepdims=True)
+    ),
+)
+attend.diagnose(
+    "subtract the maximum of each row, not of the whole table: rows far below it are left with nothing.",
+    lambda q, k, v, causal: _with_maximum_of(q, k, v, causal, lambda s, masked: masked.max()),
+)
 
 
 # ---------------------------------------------------------------- attention_backward
@@ -130,13 +149,20 @@ def _backward(q, k, v, do, root=None, jacobian=None):
     return ds @ k / root, ds.T @ q / root, a.T @ do
 
 
-def _gradients(t, s, d, e):
+def _gradients(t, s, d, e, size=1.0):
     return lambda rng: (
-        rng.normal(size=(t, d)),
+        size * rng.normal(size=(t, d)),
         rng.normal(size=(s, d)),
         rng.normal(size=(s, e)),
         rng.normal(size=(t, e)),
     )
+
+
+def _backward_unprotected(q, k, v, do):
+    a = np.exp(q @ k.T / np.sqrt(q.shape[1]))
+    a /= a.sum(axis=1, keepdims=True)
+    ds = a * (do @ v.T - (do * (a @ v)).sum(axis=1, keepdims=True)) / np.sqrt(q.shape[1])
+    return ds @ k, ds.T @ q, a.T @ do
 
 
 def _without_softmax_weights(q, k, v, do):
@@ -162,6 +188,7 @@ def _ordered_otherwise(q, k, v, do):
     Case("dk", _gradients(4, 6, 8, 3), parts=("dk",)),
     Case("one query", _gradients(1, 5, 4, 4)),
     Case("one key", _gradients(3, 1, 4, 2)),
+    Case("large scores", _gradients(3, 4, 4, 2, size=3000.0), quiet=True),
 )
 def attention_backward(q, k, v, do):
     """attention_backward(q, k, v, do) -> (dq, dk, dv): the gradients of attention without a mask (eq-attention-vjp).
@@ -213,6 +240,10 @@ attention_backward.diagnose(
 attention_backward.diagnose(
     "the results are in another order. Gradients come in the order of the arguments: dq, dk, dv.",
     _ordered_otherwise,
+)
+attention_backward.diagnose(
+    "exp overflows. Subtract the maximum of each row first, here too; eq-softmax-shift says why that changes nothing.",
+    _backward_unprotected,
 )
 
 

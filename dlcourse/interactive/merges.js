@@ -78,7 +78,7 @@
         tokens += n * pieces.length;
         return element("span", { class: "dl-word" }, ...drawn(pieces, next), element("small", {}, `×${n}`));
       }));
-      let text = `After ${step} merges: ${tokens} tokens, vocabulary of ${letters.size}.`;
+      let text = `After ${step} merge${step === 1 ? "" : "s"}: ${tokens} tokens, vocabulary of ${letters.size}.`;
       if (next) text += ` Next: ${next[0]} + ${next[1]}, which occurs ${pairs.get(JSON.stringify(next))} times.`;
       said.textContent = text;
       shown.setAttribute("aria-label", text);

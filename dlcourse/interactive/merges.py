@@ -61,7 +61,7 @@ def totals(settings, step):
 def sentence(settings, step):
     """What is said of a step, here and in the script."""
     length, size = totals(settings, step)
-    text = f"After {step} merges: {length} tokens, vocabulary of {size}."
+    text = f"After {step} merge{'s' if step != 1 else ''}: {length} tokens, vocabulary of {size}."
     if step < len(settings["merges"]):
         a, b = settings["merges"][step]
         text += f" Next: {a} + {b}, which occurs {count(settings, step)[a, b]} times."

@@ -176,10 +176,13 @@ def test_by_hand():
     """The example of the chapter: scores 0, 2, 0 and values 3, 7, 1."""
     a, v = f.softmax(np.array([0.0, 2, 0]))[0], np.array([3.0, 7, 1])
     o = a @ v
-    assert_same("sum of the exponentials", round(math.exp(2) + 2, 2), 9.39, rtol=0)
-    assert_same("weights", a.round(2), np.array([0.11, 0.79, 0.11]), rtol=0)
-    assert_same("answer", round(o, 1), 5.9, rtol=0)
-    assert_same("gradient", (a * (v - o)).round(2), np.array([-0.31, 0.84, -0.53]), rtol=0)
+    assert_same("sum of the exponentials", round(math.exp(2) + 2, 3), 9.389, rtol=0)
+    assert_same("weights", a.round(4), np.array([0.1065, 0.7870, 0.1065]), rtol=0)
+    assert_same("answer", round(o, 3), 5.935, rtol=0)
+    assert_same("gradient", (a * (v - o)).round(3), np.array([-0.313, 0.838, -0.526]), rtol=0)
+    printed = np.array([0.1065, 0.7870, 0.1065])
+    assert_same("as printed", (printed @ v).round(3), 5.935, rtol=0)
+    assert_same("as printed", (printed * (v - 5.935)).round(3), np.array([-0.313, 0.838, -0.526]), rtol=0)
     sharp = f.softmax(np.array([0.0, 8, 0]))[0] @ v
     assert_same("four times as sharp", round(sharp, 3), 6.997, rtol=0)
 

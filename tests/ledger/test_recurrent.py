@@ -119,7 +119,7 @@ def test_back_propagation_through_time(rng):
         assert_lines_agree([numeric, line, gradients[name]], rtol=1e-7)
 
 
-@pytest.mark.equation("eq-jacobian-product")
+@pytest.mark.equation("eq-jacobian-product", formula_only=True)
 def test_product_of_jacobians(rng):
     x, (u, w, b), delta = 0.3 * rng.normal(size=(1, T, I)), weights(rng, 1), rng.normal(size=H)
     b, k = 0.1 * b, 2  # away from the ends of the tanh, where nothing is left to compare
@@ -169,7 +169,7 @@ def test_powers_grow_by_the_spectral_radius(rng):
     assert errors == sorted(errors, reverse=True) and errors[-1] < 1e-3
 
 
-@pytest.mark.equation("eq-truncated-bptt")
+@pytest.mark.equation("eq-truncated-bptt", formula_only=True)
 def test_truncated(rng):
     """Windows of k = 2 in T = 5 steps: the recursion with its bracket, a layer run window by window, and exact gradients with the state held fixed."""
     x, (u, w, b), delta, k = rng.normal(size=(B, T, I)), weights(rng, 1), rng.normal(size=(B, T, H)), 2
@@ -228,7 +228,7 @@ def test_lstm_cell_vjp(rng):
         assert_same("implementation", mine, line, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-lstm-path")
+@pytest.mark.equation("eq-lstm-path", formula_only=True)
 def test_path_of_the_cell(rng):
     """With W_hh = 0 the gates do not depend on the states, and the path of the cells is the only one."""
     u, _, b = weights(rng, 4)

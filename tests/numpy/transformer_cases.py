@@ -7,7 +7,7 @@ import numpy as np
 
 from dlcourse.config import GPTConfig, TransformerConfig
 from dlcourse.initial import initial_state
-from dlcourse.numpy import GPT
+from dlcourse.numpy import GPT, Transformer
 from dlcourse.state import without_prefix
 from tests.gradients import assert_close, check_gradient
 from tests.numpy.attention_cases import random_state, slow_layer
@@ -117,6 +117,8 @@ def check_block_parts(t):
     assert list(t.make_norm("rms", 3).state()) == ["weight"] and list(t.make_norm("layer", 3).state()) == ["weight", "bias"]
     assert t.make_norm("rms", 3).eps == 1e-6 and t.make_norm("layer", 3).eps == 1e-5
     assert t.make_norm("rms", 3, eps=0.5).eps == t.make_norm("layer", 3, eps=0.5).eps == 0.5
+    assert [t.make_norm(kind, 3, eps=0.25).eps for kind in ("rms", "layer")] == [0.25] * 2
+    assert [t.make_norm(kind, 3).eps for kind in ("rms", "layer")] == [1e-6, 1e-5]
     assert len(t.Block(4, 2, 6).state()) == 16 and len(t.Block(4, 2, 6, norm="rms").state()) == 14
     assert t.Block(4, 2, 6).mlp.up.weight.data.shape == (6, 4)
     rng = np.random.default_rng(2)
@@ -318,6 +320,8 @@ def check_transformer(t):
             logits = model.logits(target[:, step : step + 1], cache)
             assert_close("with a cache", logits, slow_transformer(state, config, x[:, : config.source + step + 1])[:, -1], 1e-11)
         assert cache.length == config.target
+        two = model.logits(target[:, :2], model.new_cache(source))
+        assert_close("two at once", two, slow_transformer(state, config, x[:, : config.source + 2])[:, -1], 1e-11)
         check_selection(model, config, state, x)
         check_single(t.Transformer(config), config, x)
     return worst
@@ -358,10 +362,15 @@ def check_transformer_dropout(t):
         model.load_state(state)
         source, target = x[:, : config.source], x[:, config.source :]
         memory, _ = model.encode(source)
-        for block in (*model.encoder, *model.decoder):
-            for layer in vars(block).values():
-                if hasattr(layer, "dropout"):
-                    layer.dropout = 0.0
+        layers = [layer for block in (*model.encoder, *model.decoder) for layer in vars(block).values() if hasattr(layer, "dropout")]
+        assert [layer.dropout for layer in layers] == [0.5] * 5
+        for layer in layers:
+            layer.dropout = 0.0
+        quiet = model(x, np.random.default_rng(5))[0]
+        for layer in layers:  # each in its turn has the generator
+            layer.dropout = 0.5
+            assert np.abs(model(x, np.random.default_rng(5))[0] - quiet).max() > 1e-6
+            layer.dropout = 0.0
         for found, stream in (
             (model.encode(source, np.random.default_rng(5))[0], slow_stream(state, config, source, "source_pos")),
             (model.decode(target, memory, rng=np.random.default_rng(5))[0], slow_stream(state, config, target, "target_pos")),
@@ -411,10 +420,11 @@ def check_transformer_parts(t):
 
 
 def check_initial(initial):
-    """The names, order and shapes of the built model; deviations 0.02 and, in front of the residual stream, 0.02 / sqrt(2 L); the rest exact."""
-    for config in GPTS:
+    """Names, order and shapes of the built model; the variance of each weight, and the norms and biases exactly."""
+    for config in (*GPTS, *TRANSFORMERS):
         for dtype in (np.float32, np.float64):
-            state, model = initial.initial_state(config, 0, dtype), GPT(config)
+            state = initial.initial_state(config, 0, dtype)
+            model = (GPT if config in GPTS else Transformer)(config)
             assert [(name, array.shape) for name, array in state.items()] == [(name, array.shape) for name, array in model.state().items()]
             assert {array.dtype for array in state.values()} == {np.dtype(dtype)}
             for name, array in state.items():
@@ -429,3 +439,14 @@ def check_initial(initial):
             assert abs(array.mean()) < 5 * deviation / math.sqrt(array.size)
     other = initial.initial_state(config, 4, np.float64)
     assert all(np.abs(other[name] - array).max() > 0 for name, array in state.items() if array.ndim == 2)
+    for activation, gain in {"relu": 2.0, "gelu": initial.GAINS["gelu"], "silu": 1.0}.items():
+        config = TransformerConfig(
+            300, 80, 90, layers=2, heads=2, width=60, hidden=70, positions="learned", tied=False, activation=activation
+        )
+        state = initial.initial_state(config, 1, np.float64)
+        for name, array in state.items():
+            if array.ndim == 2:
+                expected = 0.5 if "_pos" in name else gain / 70 if "mlp.down" in name else 1.0 / 60
+                assert abs(array.var() / expected - 1) < 5 * math.sqrt(2 / array.size), name
+        other = initial.initial_state(config, 2, np.float64)
+        assert all(np.abs(other[name] - array).max() > 0 for name, array in state.items() if array.ndim == 2)

@@ -320,9 +320,9 @@ _BERTS = (
         data="people",
         config=_PEOPLE,
         loss="pretraining",
-        epochs=6,
+        epochs=10,
         batch_size=32,
-        schedule=schedule.cosine(3e-3, warmup=0.1),
+        schedule=schedule.cosine(2e-3, warmup=0.1),
         clip=1.0,
         augment=(data.masking(73),),
         measure=reading.pretraining,
@@ -480,10 +480,11 @@ def run(
     With `folder`, the checkpoint and the final weights (`model.safetensors`) are written there; see `train.fit` for the rest."""
     recipe = get(recipe) if isinstance(recipe, str) else recipe
     dataset = dataset or load(recipe)
-    body = None
+    body, metrics = None, {}
     if recipe.pretrained is not None:
-        body = run(recipe.pretrained, backend, device, seed, progress=progress, workers=workers)
-        body = body.learner.model.state()
+        first = run(recipe.pretrained, backend, device, seed, progress=progress, workers=workers)
+        body = first.learner.model.state()
+        metrics = {f"pretraining_{name}": value for name, value in first.metrics.items()}
     learner = build(recipe, backend, device, seed, workers, dataset.train.x, body)
     history = train.fit(
         learner,
@@ -501,7 +502,6 @@ def run(
         report=report,
         settings={"recipe": recipe.name, "options": recipe.options},
     )
-    metrics = {}
     for name in ("validation", "test"):
         part = getattr(dataset, name)
         if len(part.y) == 0:  # Tiny Shakespeare has no test text

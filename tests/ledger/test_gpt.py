@@ -63,8 +63,9 @@ def test_loss(rng):
     assert_same("its gradient, N = BT", backward(), (softmax(logits) - onehot) / x.size, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-perplexity")
-def test_perplexity(rng):
+@pytest.mark.equation("eq-language-model-loss")
+def test_loss_as_perplexity(rng):
+    """The perplexity of a model is the geometric mean of 1/q."""
     q = rng.random(9)
     loss = -np.log(q).mean()
     assert_lines_agree([math.exp(loss), np.prod(1 / q) ** (1 / 9), metrics.perplexity(loss)], rtol=1e-13)

@@ -47,7 +47,7 @@ def test_a_model_of_the_factors_is_a_model_of_all_texts():
     assert_same("sum over all texts", np.exp(texts).sum(), 1.0, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-language-model-loss", formula_only=True)
+@pytest.mark.equation("eq-language-model-loss")
 def test_loss(rng):
     tokens, model = rng.integers(0, 7, size=(3, 6)), model_of()
     x, y = data.windows(tokens.ravel(), 5, stride=6)

@@ -169,15 +169,15 @@ def test_block_gradient(rng):
 @pytest.mark.equation("eq-post-norm", "eq-post-norm-vjp", formula_only=True)
 def test_post_norm(rng):
     block, x, dy = random_layer(Block(C, HEADS, HIDDEN, norm_first=False), rng), rng.normal(size=(1, 4, C)), rng.normal(size=(1, 4, C))
-    s, t = x + block.attn(x)[0], None
-    r, ln_1_back = block.ln_1(s)
-    t = r + block.mlp(r)[0]
-    y, ln_2_back = block.ln_2(t)
+    e_1 = x + block.attn(x)[0]
+    r, ln_1_back = block.ln_1(e_1)
+    e_2 = r + block.mlp(r)[0]
+    y, ln_2_back = block.ln_2(e_2)
     assert_same("y", block(x)[0], y, rtol=1e-12)
-    dt = ln_2_back(dy)
-    dr = dt + block.mlp(r)[1](dt)
-    ds = ln_1_back(dr)
-    dx = ds + block.attn(x)[1](ds)
+    de_2 = ln_2_back(dy)
+    dr = de_2 + block.mlp(r)[1](de_2)
+    de_1 = ln_1_back(dr)
+    dx = de_1 + block.attn(x)[1](de_1)
     assert_lines_agree([numerical_gradient(lambda x: (dy * block(x)[0]).sum(), x), dx, block(x)[1](dy)], rtol=1e-6)
 
 

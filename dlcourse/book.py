@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dlcourse import BACKENDS
+from dlcourse import BACKENDS, state
 from dlcourse.errors import need
 
 PACKAGE = Path(__file__).resolve().parent
@@ -107,6 +107,16 @@ def recorded(name):
             f"there is no recorded run {name!r}: the results stand in the book's repository, so clone it, or train the recipe yourself"
         )
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def recorded_state(name):
+    """The weights {name: array} that a recorded run of the book left in results/<name>.safetensors; errors as for `recorded`."""
+    path = PACKAGE.parent / "results" / f"{name}.safetensors"
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"there are no recorded weights {name!r}: they stand in the book's repository, so clone it, or train the recipe yourself with --out"
+        )
+    return state.load(path)
 
 
 def _scalar(name, value):

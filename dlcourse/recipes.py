@@ -374,7 +374,7 @@ _BERTS = (
                 "people-questions",
                 None,
                 dataclasses.replace(_PEOPLE, task="span", outputs=None),
-                15,
+                40,
                 reading.exact_spans,
                 "bert-people",
             ),

@@ -241,7 +241,7 @@ def _normal(rng, shape, variance, dtype):
 
 
 def _orthogonal(rng, size):
-    """A random rotation (size, size), all equally likely: Q of a normal matrix, with the signs that make R's diagonal positive."""
+    """A random orthogonal matrix (size, size), all equally likely: Q of a normal matrix, with the signs that make R's diagonal positive."""
     q, r = np.linalg.qr(rng.normal(size=(size, size)))
     return q * np.sign(np.diagonal(r))
 

@@ -113,7 +113,7 @@ def span_scores(predicted, wanted):
 
 
 def bleu(predicted, wanted, tokenize="13a"):
-    """Corpus BLEU, 0 to 100, by sacrebleu, so that it can be compared (Papineni et al. 2002; Post 2018).
+    """Corpus BLEU, 0 to 100, by sacrebleu, so that it can be compared  (eq-bleu; Papineni et al. 2002; Post 2018).
 
     Two lists of texts, one reference each. `tokenize` is sacrebleu's: "none" for texts that are split already, "zh" for Chinese.
     Raises ValueError when there are none or the lengths differ."""

@@ -12,7 +12,7 @@ from docutils.statemachine import StringList
 from package import BACKENDS
 from sphinx.util.docutils import SphinxDirective
 
-SHOWN = ("test_accuracy", "test_loss")  # of runs recorded before they named what people read
+SHOWN = ("test_accuracy", "test_loss")  # of runs recorded before they named what people read, and what they measured besides
 
 
 def summary(values, digits):
@@ -21,15 +21,19 @@ def summary(values, digits):
     return mean if low == high else f"{mean} ({low} to {high})"
 
 
+def shown(run):
+    return run.get("shown") or dict.fromkeys([*SHOWN, *(name for name in run["metrics"] if name.startswith("test_"))])
+
+
 def head(run):
-    return ("backend", "seeds", *(name.replace("_", " ") for name in run.get("shown", SHOWN)), "seconds a seed")
+    return ("backend", "seeds", *(name.replace("_", " ") for name in shown(run)), "seconds a seed")
 
 
 def row(run):
     return (
         f"{BACKENDS[run['backend']]}, {run['device']}",
         ", ".join(str(seed) for seed in run["seeds"]),
-        *(summary(run["metrics"][name], 4) for name in run.get("shown", SHOWN)),
+        *(summary(run["metrics"][name], 4) for name in shown(run)),
         summary(run["seconds"], 1),
     )
 

@@ -60,8 +60,9 @@ class Source(SphinxDirective):
     def _code(self, module, name, node):
         path = module_path(self.env.srcdir, module).relative_to(self.env.srcdir).as_posix()
         role = "class" if isinstance(node, ast.ClassDef) else "meth" if "." in name else "func"
+        private = any(part.startswith("_") for part in name.split("."))  # the API pages leave these out
         return [
-            f"{{py:{role}}}`{path} <{module}.{name}>`",
+            f"`{path}`" if private else f"{{py:{role}}}`{path} <{module}.{name}>`",
             "",
             f"```{{literalinclude}} /{path}",
             f":pyobject: {name}",

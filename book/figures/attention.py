@@ -49,7 +49,7 @@ def lookup():
                 body += [arrow(left + 66, 130, left + 146, y + 18, ORANGE, 1 + 3 * shown, 0.35 + 0.65 * shown)]
                 body += [text(left + 228, y + 23, f"{shown:.3f}" if soft else "=", ORANGE, 14, 700)]
         body += [text(left + 172, 250, "keys", BLUE, 13), text(left + 284, 250, "values", BLUE, 13)]
-        body += [text(left + 175, 282, f"answer: {answer}", GREY, 16, 700)]
+        body += [text(left + 175, 282, f"answer: {answer}", GREY, 14, 700)]
     return svg(790, 296, "A dictionary returns one value, attention a mixture of all values", body)
 
 

@@ -41,7 +41,7 @@ def loop():
     body = [arrow_head("forward", BLUE), arrow_head("target", ORANGE)]
     steps = ((20, "tokens so far", BLUE), (196, "GPT", BLUE), (372, "logits z", GREY), (548, "p = softmax(z / τ)", GREY))
     for x, name, colour in steps:
-        body += [box(x, 60, 146, 52, colour, 0.12 if colour == BLUE else 0.0), text(x + 73, 91, name, colour, 14, weight=700)]
+        body += [box(x, 60, 146, 52, colour, 0.12 if colour == BLUE else 0.0), text(x + 73, 91, name, colour, 13, weight=700)]
     for x in (170, 346, 522):
         body.append(arrow(x, 86, x + 22, 86))
     body += [

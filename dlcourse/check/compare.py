@@ -52,7 +52,8 @@ def dtypes(call):
         if right.dtype.kind == "f" and answer.dtype.itemsize < 8 and call.tolerance < 1e-4:
             return f"{name} is {answer.dtype}, but the arguments are float64"
         if right.dtype.kind == "i" and answer.dtype.kind not in "iu":
-            return f"{name} is {answer.dtype}, should be a whole number"
+            cure = "" if answer.size else ": an empty list becomes floats unless dtype=int is given"
+            return f"{name} is {answer.dtype}, should be a whole number{cure}"
     return None
 
 

@@ -98,6 +98,10 @@ def _by_count(logits, targets):
         lambda rng: (np.array([[1000.0, 999.0], [0.0, 1.0]]), np.array([0, 1])),
         show=True,
     ),
+    Case(
+        "an improbable target",
+        lambda rng: (np.array([[800.0, 0.0]] + [[0.0, 0.0]] * 9), np.array([1] + [0] * 9)),
+    ),
 )
 def perplexity(logits, targets):
     """perplexity(logits, targets) -> number: e to the mean of -log q over the targets that count (eq-perplexity).
@@ -137,6 +141,18 @@ perplexity.diagnose(
             (np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True))[targets != IGNORED][
                 np.arange((targets != IGNORED).sum()), targets[targets != IGNORED]
             ]
+        ).mean()
+    ),
+)
+perplexity.diagnose(
+    "the probability underflows to 0 before its logarithm is taken. Subtract log-sum-exp from the logits: z - max - log(sum(exp(z - max))).",
+    lambda logits, targets: np.exp(
+        -np.log(
+            np.take_along_axis(
+                np.exp(log_softmax(logits[targets != IGNORED])),
+                targets[targets != IGNORED, None],
+                axis=1,
+            )
         ).mean()
     ),
 )

@@ -121,6 +121,14 @@ def _backward(h, delta, weight, carry=lambda da, w: da @ w, slope=None, before=T
     return da, da.T @ (h[:-1] if before else h[1:])
 
 
+def _slope_before(h, delta, weight):
+    da, behind = np.zeros_like(delta), np.zeros_like(h[0])
+    for t in reversed(range(len(delta))):
+        behind = (delta[t] + behind @ weight) * (1.0 - h[t] ** 2)
+        da[t] = behind
+    return da, da.T @ h[:-1]
+
+
 def _first_to_last(h, delta, weight):
     da, behind = np.zeros_like(delta), np.zeros_like(h[0])
     for t in range(len(delta)):
@@ -187,6 +195,10 @@ elman_backward.diagnose(
     lambda h, delta, w: _backward(h, delta, w, slope=lambda state: 1.0 - np.tanh(state) ** 2),
 )
 elman_backward.diagnose(
+    "the slope is taken at the state before the step. h[0] is h_0, so step t (from 0) ends in h[t + 1].",
+    _slope_before,
+)
+elman_backward.diagnose(
     "the slope is that of a sigmoid, h (1 - h). For tanh it is 1 - h^2.",
     lambda h, delta, w: _backward(h, delta, w, slope=lambda state: state * (1.0 - state)),
 )
@@ -241,6 +253,7 @@ def _one_alone(array, limit):
     Case("short", _gradients(0.01, 1.0)),
     Case("each short, together long", lambda rng: (np.full((3, 1), 0.5), np.full(3, 0.5), 1.0)),
     Case("limit above one", _gradients(10.0, 5.0)),
+    Case("the bias longer", lambda rng: (rng.normal(size=(3, 2)), 5.0 * rng.normal(size=3), 2.0)),
     Case("all zero", lambda rng: (np.zeros((3, 2)), np.zeros(3), 1.0), quiet=True),
 )
 def clip_together(dweight, dbias, limit):
@@ -278,6 +291,18 @@ clip_together.diagnose(
 clip_together.diagnose(
     "the norm is that of dweight alone: the bias belongs to the gradient, too.",
     lambda dw, db, limit: _scaled(dw, db, min(1.0, limit / (_norm(dw) or 1.0))),
+)
+clip_together.diagnose(
+    "the norm is the larger of the two. The common norm is the root of the sum of all squares.",
+    lambda dw, db, limit: _scaled(dw, db, min(1.0, limit / (max(_norm(dw), _norm(db)) or 1.0))),
+)
+clip_together.diagnose(
+    "the norm may be zero. Divide only where it exceeds the limit.",
+    lambda dw, db, limit: _scaled(dw, db, min(1.0, limit / np.float64(_norm(dw, db)))),
+)
+clip_together.diagnose(
+    "the small number added to the norm shortens every gradient a little. Divide by the norm alone, where it exceeds the limit.",
+    lambda dw, db, limit: _scaled(dw, db, min(1.0, limit / (_norm(dw, db) + 1e-6))),
 )
 clip_together.diagnose(
     "only dweight is scaled. The factor multiplies both.",

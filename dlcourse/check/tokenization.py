@@ -120,6 +120,12 @@ def _all_b_gone(ids, a, b, new):
     return _array([new if token == a else token for token in ids.tolist() if token != b or a == b])
 
 
+def _mask(ids, a, b, new):
+    places, result = _matches(ids, a, b), ids.copy()
+    result[places] = new
+    return np.delete(result, _array(places) + 1)
+
+
 def _tokens(*ids):
     return lambda rng: (_array(ids[0]), *ids[1:])
 
@@ -143,13 +149,18 @@ def _random_tokens(rng):
 def merge_pair(ids, a, b, new):
     """merge_pair(ids, a, b, new) -> ids: put `new` in the place of each `a` that is followed by `b`, from the left.
 
-    ids (T,) are whole numbers; a, b and new are numbers, and new does not occur in ids. The result is a new array."""
+    ids (T,) are whole numbers, perhaps none; a, b and new are numbers, and new does not occur in ids. The result is a new array
+    of whole numbers."""
     return _array(merge(ids.tolist(), (a, b), new))
 
 
 merge_pair.diagnose(
     "merged from the right. It matters where places overlap: of a a a the first two are merged.",
     _from_the_right,
+)
+merge_pair.diagnose(
+    "all places are taken at once, also those that overlap: of a a a the first two are merged, and the third stays.",
+    _mask,
 )
 merge_pair.diagnose("only the first place is merged. Every one is.", _only_first)
 merge_pair.diagnose(
@@ -203,6 +214,25 @@ def _longest_first(ids, merges):
     return _array(result)
 
 
+def _shortest(ids, merges):
+    """As few known pieces as possible: best[i] are those of the first i bytes."""
+    spelled, parts = {(byte,): byte for byte in range(256)}, [(byte,) for byte in range(256)]
+    for a, b in merges.tolist():
+        parts.append(parts[a] + parts[b])
+        spelled[parts[-1]] = len(parts) - 1
+    ids, best = tuple(ids.tolist()), [[]]
+    for end in range(1, len(ids) + 1):
+        ways = [best[i] + [spelled[ids[i:end]]] for i in range(end) if ids[i:end] in spelled]
+        best.append(min(ways, key=len))
+    return _array(best[-1])
+
+
+def _all_at_once(ids, merges):
+    for k, (a, b) in enumerate(merges.tolist()):
+        ids = _mask(ids, a, b, 256 + k)
+    return ids
+
+
 def _of_bytes_only(ids, merges):
     return _encode(ids, merges, order=lambda pairs: [p for p in pairs if max(p[1]) < 256])
 
@@ -231,6 +261,7 @@ def _random_bytes(rng):
     Case("low lowest", _bytes(b"low lowest")),
     Case("earlier merges first", _bytes(b"newest")),
     Case("several ways", _bytes(b"abc dabc", _array([(98, 99), (97, 256), (97, 98), (100, 97)]))),
+    Case("not the shortest", _bytes(b"abcd", _array([(98, 99), (97, 98), (99, 100)])), show=True),
     Case("the same twice", _bytes(b"aaa b aaaaa")),
     Case("nothing to merge", _bytes(b"xyz"), show=True),
     Case("no merges", _bytes(b"low", np.zeros((0, 2), dtype=int))),
@@ -252,6 +283,14 @@ encode_bytes.diagnose(
 encode_bytes.diagnose(
     "the longest known piece is taken, from the left. That is WordPiece; byte-pair encoding replays the merges.",
     _longest_first,
+)
+encode_bytes.diagnose(
+    "the shortest cut into known pieces is taken. Byte-pair encoding replays the merges, which is not always the shortest.",
+    _shortest,
+)
+encode_bytes.diagnose(
+    "all places are taken at once, also those that overlap: of a a a the first two are merged, and the third stays.",
+    _all_at_once,
 )
 encode_bytes.diagnose(
     "the merges are applied from the last to the first. Apply them in the order in which they were learned.",

@@ -173,10 +173,23 @@ shift_right.diagnose(
 EPS = 1e-5
 
 
-def _branch(x, W_up, W_down, dy, skip=1.0, mask=True, mean=True, along=True, scale=True, norm=True):
+def _branch(
+    x,
+    W_up,
+    W_down,
+    dy,
+    skip=1.0,
+    mask=True,
+    mean=True,
+    along=True,
+    scale=True,
+    norm=True,
+    eps=EPS,
+    less=0,
+):
     """The right gradients, or those of a way back with something left out."""
     centred = x - x.mean(axis=1, keepdims=True)
-    inverse = 1.0 / np.sqrt((centred**2).mean(axis=1, keepdims=True) + EPS)
+    inverse = 1.0 / np.sqrt(x.var(axis=1, keepdims=True, ddof=less) + eps)
     h = centred * inverse
     z = h @ W_up.T
     g = np.maximum(z, 0)
@@ -275,6 +288,14 @@ mlp_branch_backward.diagnose(
 mlp_branch_backward.diagnose(
     "the norm's backward lacks the factor one over the standard deviation.",
     _wrong(scale=False),
+)
+mlp_branch_backward.diagnose(
+    "eps is missing: the deviation is the root of the variance plus 1e-5.",
+    _wrong(eps=0.0),
+)
+mlp_branch_backward.diagnose(
+    "the variance is divided by C - 1. A layer norm divides by C.",
+    _wrong(less=1),
 )
 mlp_branch_backward.diagnose(
     "dW_up is taken with x. W_up sees the normalised rows: dW_up = dz^T n(x).",

@@ -145,7 +145,7 @@ def _gru(a, r, state, bias_hh):
 
 
 def _sigmoid(z):
-    """In place, as (1 + tanh(z / 2)) / 2: NumPy's tanh of float32 takes less time than its exp and a division."""
+    """In place, as (1 + tanh(z / 2)) / 2, which cannot overflow."""
     z *= 0.5
     np.tanh(z, out=z)
     z *= 0.5

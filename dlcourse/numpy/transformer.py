@@ -21,7 +21,8 @@ ACTIVATIONS = {
 
 
 class FeedForward(Module):
-    """y = activation(x W_up^T + b_up) W_down^T + b_down, the same at each position  (eq-feed-forward).
+    """y = activation(x W_up^T + b_up) W_down^T + b_down, the same at each position  (eq-feed-forward;
+    gradients eq-feed-forward-vjp).
 
     x, y (B, T, C), in between `hidden` units; with a generator, dropout acts on y."""
 
@@ -39,7 +40,7 @@ class FeedForward(Module):
 
 class Block(Module):
     """r = x + attn(ln_1(x)),  y = r + mlp(ln_2(r))  (eq-transformer-block; gradient
-    eq-transformer-block-vjp).
+    eq-transformer-block-vjp and eq-transformer-block-vjp-weights).
 
     x, y (B, T, C). With norm_first=False each norm follows its sum, as in Vaswani et al. 2017:
     r = ln_1(x + attn(x)), y = ln_2(r + mlp(r)). A `cross` block has three layers, self_attn,
@@ -146,7 +147,7 @@ def make_norm(kind, width, bias=True, eps=None):
 
 class Transformer(Module):
     """m = encoder(sqrt(C) tok[source] + pos),  logits = decoder(sqrt(C) tok[target] + pos, m) W^T
-    (eq-transformer; Vaswani et al. 2017).
+    (eq-transformer; gradient of the shared table eq-transformer-vjp; Vaswani et al. 2017).
 
     x (B, S + T) holds the source, its first S = config.source tokens, and what the decoder is given
     -> logits (B, T, V) of the token that follows each of the target's. Source, target and head share

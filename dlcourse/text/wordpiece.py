@@ -10,8 +10,21 @@ from dlcourse.text.tokenizer import Tokenizer, check_size, check_texts, number
 
 SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 LONGEST = 100  # longer words are [UNK]: matching takes time quadratic in the length
+
+
+def gain(n, n_a, n_b, total):
+    """What merging n neighbours a b adds to the log-likelihood of single tokens, a and b unlike (eq-merge-gain)."""
+    parts = xlogx(n_a - n) - xlogx(n_a) + xlogx(n_b - n) - xlogx(n_b)
+    return xlogx(n) + parts - xlogx(total - n) + xlogx(total)
+
+
+def xlogx(x):
+    return x * math.log(x) if x else 0.0
+
+
 SCORES = {
     "likelihood": lambda n, n_a, n_b, total: n * (math.log(n * total / (n_a * n_b)) - 1),
+    "exact": gain,
     "count": None,
     "ratio": lambda n, n_a, n_b, total: n / (n_a * n_b),
 }
@@ -43,8 +56,9 @@ class WordPieceTokenizer(Tokenizer):
     ):
         """Merge pieces of words until there are `vocab_size` tokens: special ones first, then characters, then the merges.
 
-        score="likelihood": the pair that gains most, n_ab (log(n_ab N / (n_a n_b)) - 1) (eq-wordpiece-score); "count": the most
-        frequent one, as BPE and as the library `tokenizers` trains its WordPiece; "ratio": the largest n_ab / (n_a n_b), often
+        score="likelihood": the pair that gains most, n_ab (log(n_ab N / (n_a n_b)) - 1) (eq-wordpiece-score); "exact": the same
+        gain not to first order but as it is (eq-merge-gain); "count": the most frequent one, as BPE and as the library
+        `tokenizers` trains its WordPiece; "ratio": the largest n_ab / (n_a n_b), often
         given as the score of WordPiece, which makes much longer sequences. Ties and `min_frequency` as in BPETokenizer.train."""
         if score not in SCORES:
             raise ValueError(f"unknown score {score!r}: choose one of {', '.join(SCORES)}")

@@ -227,6 +227,9 @@ def test_dtypes():
     assert lines[2] == "relu_backward: values FAILED: dx holds whole numbers (int64), should be floating point"
     lines = lines_of(check.parameter_count, lambda i, h, o: float(check.parameter_count.reference(i, h, o)))
     assert lines[1] == "parameter_count: two hidden layers FAILED: count is float64, should be a whole number"
+    lines = check.merge_pair.examine(lambda ids, a, b, new: np.array(check.merge_pair.reference(ids, a, b, new).tolist())).lines
+    cure = "an empty list becomes floats unless dtype=int is given"
+    assert lines[8] == f"merge_pair: no token FAILED: ids is float64, should be a whole number: {cure}"
 
 
 def test_changed_arguments_are_found():

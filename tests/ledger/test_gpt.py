@@ -47,7 +47,7 @@ def test_a_model_of_the_factors_is_a_model_of_all_texts():
     assert_same("sum over all texts", np.exp(texts).sum(), 1.0, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-language-model-loss", formula_only=True)
+@pytest.mark.equation("eq-language-model-loss")
 def test_loss(rng):
     tokens, model = rng.integers(0, 7, size=(3, 6)), model_of()
     x, y = data.windows(tokens.ravel(), 5, stride=6)
@@ -63,8 +63,9 @@ def test_loss(rng):
     assert_same("its gradient, N = BT", backward(), (softmax(logits) - onehot) / x.size, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-perplexity")
-def test_perplexity(rng):
+@pytest.mark.equation("eq-language-model-loss")
+def test_loss_as_perplexity(rng):
+    """The perplexity of a model is the geometric mean of 1/q."""
     q = rng.random(9)
     loss = -np.log(q).mean()
     assert_lines_agree([math.exp(loss), np.prod(1 / q) ** (1 / 9), metrics.perplexity(loss)], rtol=1e-13)

@@ -28,13 +28,15 @@ def step_gradients(model, x, labels, rng=None):
 
 
 class Counted(np.ndarray):
-    """An array that writes down the multiplications of every matrix product it takes part in."""
+    """An array that writes down the multiplications of every product of two matrices it takes part in.
+
+    The gradient of a bias is a sum, written as a product with a vector of ones: it is left out."""
 
     products = []
 
     def __array_ufunc__(self, ufunc, method, *inputs, out=None, **options):
         plain = [a.view(np.ndarray) if isinstance(a, Counted) else a for a in inputs]
-        if ufunc is np.matmul:
+        if ufunc is np.matmul and all(a.ndim == 2 for a in plain):
             Counted.products.append(plain[0].shape[0] * plain[0].shape[1] * plain[1].shape[1])
         if out is not None:
             options["out"] = tuple(a.view(np.ndarray) if isinstance(a, Counted) else a for a in out)

@@ -10,17 +10,13 @@ import pytest
 from dlcourse import check, metrics
 from dlcourse.text import BPETokenizer
 from dlcourse.text.merges import learn, merge
-from dlcourse.text.wordpiece import SCORES
+from dlcourse.text.wordpiece import SCORES, xlogx
 from tests.equations import assert_lines_agree, assert_same
 
 
 def draw_words(rng, letters=4, count=30):
     """{tuple of numbers: how often}."""
     return Counter(tuple(map(int, rng.integers(0, letters, rng.integers(1, 9)))) for _ in range(count))
-
-
-def xlogx(x):
-    return x * math.log(x) if x else 0.0
 
 
 def log_likelihood(counts):
@@ -67,6 +63,11 @@ def test_bits_of_single_tokens(rng):
     for _ in range(20):  # never below T H
         q = rng.dirichlet(np.ones(6))
         assert -200 * (p * np.log2(q)).sum() >= 200 * entropy
+    for x in rng.uniform(0.01, 5, 20):
+        assert math.log(x) <= x - 1  # why the divergence is not negative
+    some, q = np.array([0.4, 0.6, 0.0]), np.array([0.25, 0.25, 0.5])  # where p is zero the sum leaves q out
+    seen = some > 0
+    assert (some[seen] * np.log(q[seen] / some[seen])).sum() <= (q - some)[seen].sum() <= 0
     assert_same("the least", -200 * (p * np.log2(p)).sum(), 200 * entropy, rtol=1e-15)
 
 
@@ -75,7 +76,7 @@ def gain(n, a, b, total):
     return xlogx(n) + xlogx(a - n) - xlogx(a) + xlogx(b - n) - xlogx(b) - xlogx(total - n) + xlogx(total)
 
 
-@pytest.mark.equation("eq-merge-gain", formula_only=True)
+@pytest.mark.equation("eq-merge-gain")
 def test_gain_of_a_merge(rng):
     for _ in range(10):
         text = rng.choice(5, size=300, p=[0.3, 0.3, 0.2, 0.1, 0.1]).tolist()
@@ -85,7 +86,12 @@ def test_gain_of_a_merge(rng):
         before, after = log_likelihood(counts), log_likelihood(Counter(merged))
         in_nats = sum(counts.values())
         assert_same("log P", before, sum(map(xlogx, counts.values())) - xlogx(in_nats), rtol=1e-12)
-        assert_same("gain", after - before, gain(n, counts[0], counts[1], 300), rtol=1e-9)
+        lines = [after - before, gain(n, counts[0], counts[1], 300), SCORES["exact"](n, counts[0], counts[1], 300)]
+        assert_lines_agree(lines, rtol=1e-9)
+    # a part that stands only in this pair: the tangent is far off, and the gain larger than the score
+    for n, n_a, n_b, more in ((5, 5, 1000, 1), (5, 5, 5, 2)):
+        exact, score = gain(n, n_a, n_b, 10**7), SCORES["likelihood"](n, n_a, n_b, 10**7)
+        assert exact == pytest.approx(score + more * n, rel=1e-3)
 
 
 @pytest.mark.equation("eq-wordpiece-score")
@@ -135,7 +141,7 @@ def test_bits_per_byte(rng):
         ]
         assert_lines_agree(lines, rtol=1e-12)
         assert_same("turned around", metrics.perplexity(loss), 2 ** (lines[0] * length / count), rtol=1e-12)
-    # equally likely bytes, cut into tokens of r: 8 bits a byte, perplexity 256^r
+    # equally likely bytes, cut into tokens of r: 8 bits a byte, perplexity 256^r, the number of such tokens
     for r in (1, 2, 3):
         assert_same("bytes", metrics.bits_per_byte(r * math.log(256), 60 // r, 60), 8.0, rtol=1e-12)
 

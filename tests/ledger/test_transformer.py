@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from dlcourse import metrics
+from dlcourse import check, metrics
 from dlcourse.config import TransformerConfig
 from dlcourse.data.translation import START, STOP
 from dlcourse.generate import penalty, translate
@@ -61,12 +61,13 @@ def test_the_probabilities_of_all_targets_sum_to_one(rng):
     assert_same("sum of p(y | x)", total, 1.0, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-teacher-forcing", formula_only=True)
+@pytest.mark.equation("eq-teacher-forcing")
 def test_the_loss_of_teacher_forcing(rng):
     model = model_of(rng)
     source = np.array([[3, 5, 4, 0], [6, 0, 0, 0]])
     targets = np.array([[4, 3, STOP], [5, STOP, -100]])
     given = np.array([[START, 4, 3], [START, 5, STOP]])
+    assert_same("what the decoder is given", check.shift_right.reference(targets, START, 0), given, rtol=0)
     x = np.concatenate([source, given], axis=1)
     terms = []
     for b, t in itertools.product(range(2), range(3)):
@@ -168,30 +169,34 @@ def test_block_gradient(rng):
 @pytest.mark.equation("eq-post-norm", "eq-post-norm-vjp", formula_only=True)
 def test_post_norm(rng):
     block, x, dy = random_layer(Block(C, HEADS, HIDDEN, norm_first=False), rng), rng.normal(size=(1, 4, C)), rng.normal(size=(1, 4, C))
-    s, t = x + block.attn(x)[0], None
-    r, ln_1_back = block.ln_1(s)
-    t = r + block.mlp(r)[0]
-    y, ln_2_back = block.ln_2(t)
+    e_1 = x + block.attn(x)[0]
+    r, ln_1_back = block.ln_1(e_1)
+    e_2 = r + block.mlp(r)[0]
+    y, ln_2_back = block.ln_2(e_2)
     assert_same("y", block(x)[0], y, rtol=1e-12)
-    dt = ln_2_back(dy)
-    dr = dt + block.mlp(r)[1](dt)
-    ds = ln_1_back(dr)
-    dx = ds + block.attn(x)[1](ds)
+    de_2 = ln_2_back(dy)
+    dr = de_2 + block.mlp(r)[1](de_2)
+    de_1 = ln_1_back(dr)
+    dx = de_1 + block.attn(x)[1](de_1)
     assert_lines_agree([numerical_gradient(lambda x: (dy * block(x)[0]).sum(), x), dx, block(x)[1](dy)], rtol=1e-6)
 
 
 @pytest.mark.equation("eq-pre-norm-growth", formula_only=True)
 def test_growth_of_the_stream(rng):
-    """Independent branches of variance 1: the variance of the stream after l of them is that at the start plus l."""
-    stream = rng.normal(size=200_000)
-    for l in range(1, 9):  # noqa: E741
-        stream = stream + rng.normal(size=stream.shape)
-        assert_same(f"after {l}", stream.var(), 1.0 + l, rtol=0.02)
-    x = 3.0 * rng.normal(size=(2, 400))
-    norm = LayerNorm(400)
+    """Branches of variance 1 without correlation: the variance of the stream after l of them is that at the start plus l, and a norm divides a
+    gradient by the root of it, but for the two directions that it removes."""
+    draws = rng.normal(size=(50, 12))
+    parts = np.linalg.qr(np.hstack([np.ones((50, 1)), draws]))[0][:, 1:].T * math.sqrt(50)  # mean 0, variance 1, orthogonal
+    norm, stream = LayerNorm(50, eps=1e-14), parts[0]
     norm.load_state({name: array.astype(float) for name, array in norm.state().items()})
-    dy = rng.normal(size=x.shape)
-    assert_same("the way back through a norm", np.linalg.norm(norm(x)[1](dy)), np.linalg.norm(dy) / x.std(), rtol=0.05)
+    for l in range(1, 9):  # noqa: E741
+        stream = stream + parts[l]
+        assert_same(f"after {l}", stream.var(), 1.0 + l, rtol=1e-12)
+        dy = parts[-1]  # orthogonal to the stream and to the constants
+        back = norm(stream[None])[1](dy[None])
+        assert_same("the way back through a norm", np.linalg.norm(back), np.linalg.norm(dy) / math.sqrt(1 + l), rtol=1e-10)
+    chance = sum(rng.normal(size=100_000) for _ in range(5))
+    assert abs(chance.var() - 5) < 0.2, "independent ones: the same, up to chance"
 
 
 @pytest.mark.equation("eq-cross-attention", "eq-cross-attention-vjp", formula_only=True)

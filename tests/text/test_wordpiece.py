@@ -93,7 +93,7 @@ def test_ratio_makes_much_longer_sequences():
     assert lengths["ratio"] > 1.3 * max(lengths["count"], lengths["likelihood"])
 
 
-@pytest.mark.parametrize("score", ["likelihood", "count", "ratio"])
+@pytest.mark.parametrize("score", ["likelihood", "exact", "count", "ratio"])
 def test_half_a_megabyte_takes_seconds(score):
     start = time.process_time()
     assert len(WordPieceTokenizer.train([ENGLISH], 1256, score=score)) == 1256
@@ -114,7 +114,7 @@ def test_basic():
 
 
 def test_bad_input_is_refused(trained):
-    with pytest.raises(ValueError, match=r"unknown score 'best': choose one of likelihood, count, ratio"):
+    with pytest.raises(ValueError, match=r"unknown score 'best': choose one of likelihood, exact, count, ratio"):
         WordPieceTokenizer.train(["a"], 100, score="best")
     with pytest.raises(ValueError, match=r"vocab_size=5, but the special tokens and the characters of the texts are 9 already"):
         WordPieceTokenizer.train(["abab"], 5)

@@ -102,7 +102,7 @@ def test_package_hides_what_the_loss_asks(rng):
     assert (targets[read != x] != IGNORED).all() and (targets[targets != IGNORED] == x[targets != IGNORED]).all()
 
 
-@pytest.mark.equation("eq-pooler")
+@pytest.mark.equation("eq-pooler", formula_only=True)
 def test_summary_and_next_sentence(rng):
     model, state = loaded(BASE)
     x = sentences(BASE, rng)
@@ -165,7 +165,7 @@ def test_the_best_answer(rng, a, b, c):
 
 
 @pytest.mark.equation("eq-span")
-@pytest.mark.equation("eq-span-vjp")
+@pytest.mark.equation("eq-span-vjp", formula_only=True)
 def test_span(rng):
     config = BERTConfig(9, context=6, layers=1, heads=2, width=4, hidden=6, task="span")
     model, state = loaded(config)

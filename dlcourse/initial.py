@@ -273,7 +273,7 @@ def whitened(state, images, eps=1e-3):
     check_images(images, channels)
     check_window(images, size, padding=0)
     patches = sliding_window_view(images, (size, size), axis=(1, 2))  # (N, H', W', C, K, K)
-    rows = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size * size * channels).astype(float)
+    rows = patches.transpose(0, 1, 2, 4, 5, 3).reshape(-1, size * size * channels)
     values, vectors = np.linalg.eigh(np.cov(rows, rowvar=False, bias=True))
     kept = min(count // 2, len(values))
     order = np.argsort(values)[::-1][:kept]

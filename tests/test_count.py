@@ -5,10 +5,10 @@ import pytest
 
 import dlcourse
 from dlcourse import count
-from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
+from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
 from dlcourse.errors import need
-from dlcourse.initial import initial_state
 from dlcourse.recipes import ARTICLE_NETWORKS
+from tests.numpy import models
 
 CONFIGS = {
     **ARTICLE_NETWORKS,
@@ -76,36 +76,14 @@ def test_the_published_networks(n, millions):
     assert len(deepest) == ResNetConfig(blocks=(n, n, n)).depth == 6 * n + 2
 
 
-TEXT = {
-    "GPT": GPTConfig(11, 7, layers=2, heads=2, width=8),
-    "with biases": GPTConfig(11, 7, layers=2, heads=2, width=8, hidden=20, bias=True),
-    "as Llama": GPTConfig(11, 7, layers=3, heads=2, width=8, norm="rms", positions="rotary", tied=False),
-    "BERT": BERTConfig(11, 7, heads=2, width=8),
-    "BERT, classes": BERTConfig(11, 7, heads=2, width=8, task="classify", outputs=3),
-    "BERT, labels": BERTConfig(11, 7, heads=2, width=8, task="label", outputs=3),
-    "BERT, spans": BERTConfig(11, 7, heads=2, width=8, task="span"),
-    "Transformer": TransformerConfig(11, 5, 4, heads=2, width=8),
-    "Transformer, post-norm": TransformerConfig(11, 5, 4, heads=2, width=8, tied=False, positions="learned", norm_first=False),
-    "RNN": RNNConfig(11, 5, 6, layers=2, cell="rnn"),
-    "GRU": RNNConfig(11, 5, 6, layers=2, cell="gru"),
-    "LSTM": RNNConfig(11, 5, 6, layers=2),
-    "LSTM, classes": RNNConfig(11, 5, 6, classes=3),
-}
-
-
-@pytest.mark.parametrize("config", TEXT.values(), ids=TEXT)
-def test_models_of_text_have_as_many_as_their_state(config):
-    sizes = {}
-    for name, array in initial_state(config, 0).items():
-        layer = name.rpartition(".")[0] or name
-        sizes[layer] = sizes.get(layer, 0) + array.size
-    rows = count.layers(config)
-    assert [(row.name, row.parameters) for row in rows if row.parameters] == list(sizes.items())
-    assert count.parameters(config) == sum(sizes.values())
+def test_models_of_text():
+    models.check_count_of_text(count)
 
 
 @pytest.mark.parametrize(
-    "config", [c for c in TEXT.values() if not isinstance(c, RNNConfig)], ids=[k for k in TEXT if "RNN LSTM GRU".find(k[:3]) < 0]
+    "config",
+    [c for c in models.TEXT.values() if not isinstance(c, RNNConfig)],
+    ids=[k for k in models.TEXT if "RNN LSTM GRU".find(k[:3]) < 0],
 )
 def test_operations_of_text_as_pytorch_counts_them(config):
     """Matrix products without those between queries, keys and values, which have no weights."""
@@ -123,18 +101,7 @@ def test_operations_of_text_as_pytorch_counts_them(config):
 
 
 def test_the_operations_of_a_token_and_the_size_of_a_cache():
-    config = GPTConfig(11, 7, layers=2, heads=2, width=8)
-    read = [count.decode_flops(config, seen, cache=False) for seen in range(1, 8)]
-    kept = [count.decode_flops(config, seen) for seen in range(1, 8)]
-    assert read[0] == kept[0]
-    weights = 2 * 12 * 8 * 8  # of the linear layers of two blocks
-    for seen in range(1, 8):
-        assert kept[seen - 1] == 2 * (weights + 11 * 8) + 4 * 2 * 8 * seen
-        assert read[seen - 1] == 2 * (seen * weights + 11 * 8) + 4 * 2 * 8 * seen**2
-    whole = count.flops(config) + count.attention_flops(config, 7)
-    assert whole == read[-1] + 2 * 6 * 11 * 8  # a forward pass has logits at every position
-    model = dlcourse.backend("numpy").GPT(config)
-    assert count.cache_size(config, 7) == sum(cache.keys.size + cache.values.size for cache in model.new_cache(1))
+    models.check_count_of_tokens(count)
 
 
 @pytest.mark.parametrize(

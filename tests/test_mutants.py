@@ -30,6 +30,7 @@ def check_functional(f, operation=None):
     for name, message, call in cases.REFUSED:
         if name in mine:
             models.raises(ValueError, message, lambda call=call: call(f))
+    models.check_no_bias(f)
     if operation in (None, "batch_norm"):
         cases.check_running_statistics(f)
     cases.exact_values(f)
@@ -128,6 +129,8 @@ def check_initial(initial, _=None):
 
 def check_count(count, _=None):
     models.check_count(count)
+    models.check_count_of_text(count)
+    models.check_count_of_tokens(count)
 
 
 MODULES = {
@@ -264,11 +267,24 @@ EQUIVALENT = {
         for what in ("0 -> 1 (number 3)", "0 -> -1 (number 3)", "0 -> -1 (number 7)", "0 -> 1 (number 8)", "0 -> -1 (number 8)")
     },
     **{("dlcourse.numpy.recurrent", "_Recurrent.__call__", f"1 -> 2 (number {n})"): ANY_NEGATIVE for n in (2, 7, 8, 9)},
+    ("dlcourse.initial", "_", "1 -> 2 (number 6)"): ANY_NEGATIVE,
+    ("dlcourse.initial", "whitened", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.initial", "whitened", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.count", "_", "True -> False (number 2)"): "its number of parameters is set in the next line",
     ("dlcourse.initial", "_orthogonal", "q * np.sign(np.diagonal(r)) -> q / np.sign(np.diagonal(r))"): "by 1 or -1",
+    (
+        "dlcourse.initial",
+        "whitened",
+        "filters *= np.sign(flat[np.arange(kept), np.abs(flat).argmax(axis=1)])[:, None, None, None] -> "
+        "filters /= np.sign(flat[np.arange(kept), np.abs(flat).argmax(axis=1)])[:, None, None, None]",
+    ): "by 1 or -1",
 }
 
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
-LINEAR = "f.linear(x, weight, bias)\n\n        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+LINEAR = (
+    "f.linear(x, self.weight.data, self.bias.data if self.bias else None)\n\n"
+    "        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+)
 CONVOLUTION = (
     "c.conv2d(x, self.weight.data, bias, **self.geometry)\n\n        def backward(dy, need_dx=True):\n"
     "            dx, dweight, dbias = vjp(dy, need_dx)\n"
@@ -301,7 +317,7 @@ FAMOUS = [
     ("dlcourse.numpy.functional", "mse over the batch only", "(2.0 * dloss / y.size)", "(2.0 * dloss / len(y))"),
     ("dlcourse.numpy.functional", "derivative of the sigmoid at y", "dy: dy * y * (1 - y)\n", "dy: dy * _sigmoid(y) * (1 - _sigmoid(y))\n"),
     ("dlcourse.numpy.functional", "weight gradient transposed", "dy_rows.T @ rows", "rows.T @ dy_rows"),
-    ("dlcourse.numpy.functional", "bias gradient averaged", "dy_rows.sum(axis=0)", "dy_rows.mean(axis=0)"),
+    ("dlcourse.numpy.functional", "bias gradient averaged", "else _column_sums(dy_rows)", "else dy_rows.mean(axis=0)"),
     ("dlcourse.numpy.functional", "ReLU's gradient 1 at zero", "dy: dy * (y > 0)", "dy: dy * (y >= 0)"),
     ("dlcourse.numpy.functional", "dropout not scaled", "scale *= 1.0 / (1.0 - p)", "scale *= 1.0"),
     ("dlcourse.numpy.functional", "dropout keeps with p", "dtype=np.float32) >= p", "dtype=np.float32) < p"),

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import MLP, convolution, functional
 from dlcourse.numpy.module import Module
@@ -194,6 +194,13 @@ def check_norm_layers(layers):
     assert all(np.array_equal(array, before[key]) for key, array in layer.state().items())
     layer.train().unfreeze()
     assert not layer.training and layer.train().training
+    plain = layers.LayerNorm(3, bias=False)
+    assert [key for key, _ in plain.named_parameters()] == ["weight"]
+    plain.load_state({"weight": np.array([1.0, 2.0, 3.0])})
+    y, backward = plain(x)
+    expected, expected_back = functional.layer_norm(x, np.array([1.0, 2.0, 3.0]), np.zeros(3))
+    assert np.array_equal(y, expected) and np.array_equal(backward(dy), expected_back(dy)[0])
+    assert_close("dweight of a norm without bias", plain.gradients()["weight"], expected_back(dy)[1], 1e-14)
     plain = layers.Linear(3, 2, bias=False)
     weight = rng.normal(size=(2, 3))
     plain.load_state({"weight": weight})
@@ -864,6 +871,92 @@ def check_initial_of_images(initial):
         )
 
 
+TEXT = {
+    "GPT": GPTConfig(11, 7, layers=2, heads=2, width=8),
+    "with biases": GPTConfig(11, 7, layers=2, heads=2, width=8, hidden=20, bias=True),
+    "as Llama": GPTConfig(11, 7, layers=3, heads=2, width=8, norm="rms", positions="rotary", tied=False),
+    "BERT": BERTConfig(11, 7, heads=2, width=8),
+    "BERT, classes": BERTConfig(11, 7, heads=2, width=8, task="classify", outputs=3),
+    "BERT, labels": BERTConfig(11, 7, heads=2, width=8, task="label", outputs=3),
+    "BERT, spans": BERTConfig(11, 7, heads=2, width=8, task="span"),
+    "Transformer": TransformerConfig(11, 5, 4, heads=2, width=8),
+    "Transformer, post-norm": TransformerConfig(11, 5, 4, heads=2, width=8, tied=False, positions="learned", norm_first=False),
+    "RNN": RNNConfig(11, 5, 6, layers=2, cell="rnn"),
+    "GRU": RNNConfig(11, 5, 6, layers=2, cell="gru"),
+    "LSTM": RNNConfig(11, 5, 6, layers=2),
+    "LSTM, classes": RNNConfig(11, 5, 6, classes=3),
+}
+
+
+def check_count_of_text(count):
+    """Names and numbers of the initial state, in its order; shapes and operations from the positions at which each layer works."""
+    for config in TEXT.values():
+        held = {}
+        for name, array in initial_state(config, 0).items():
+            held.setdefault(name.rpartition(".")[0] or name, []).append(array)
+        rows = count.layers(config)
+        assert [(row.name, row.parameters) for row in rows if row.parameters] == [
+            (name, sum(array.size for array in arrays)) for name, arrays in held.items()
+        ]
+        assert {row.name for row in rows} - held.keys() <= {"head"}, "only a tied head has no numbers of its own"
+        assert count.parameters(config) == sum(array.size for arrays in held.values() for array in arrays)
+        assert count.flops(config) == sum(row.flops for row in rows)
+        for row in rows:
+            (table,) = [array for array in held["tok"] if array.ndim == 2]
+            weights = [array for array in held.get(row.name, []) if array.ndim == 2]
+            if row.name == "decoder_bias" or row.name not in held:
+                weights = [table]  # tied
+            is_table = row.name in ("tok", "pos", "seg", "source_pos", "target_pos")
+            positions = positions_of(config, row.name)
+            width = (weights[-1].shape[1] if is_table or row.name.startswith("layers") else len(weights[0])) if weights else config.width
+            assert row.shape == ((width,) if positions is None else (positions, width)), row.name
+            expected = 0 if is_table else 2 * (positions or 1) * sum(weight.size for weight in weights)
+            assert row.flops == expected and type(row.flops) is int, row.name
+
+
+def positions_of(config, name):
+    """How many positions a layer works at; None for a layer that sees one vector."""
+    if isinstance(config, RNNConfig) or name in ("pooler", "nsp") or (name == "head" and getattr(config, "task", "") == "classify"):
+        return None
+    if not isinstance(config, TransformerConfig):
+        return config.context
+    if name.startswith(("encoder", "source")) or name.endswith(("cross_attn.k_proj", "cross_attn.v_proj")):
+        return config.source
+    return config.source + config.target if name == "tok" else config.target
+
+
+def check_count_of_tokens(count):
+    """A token of GPT with and without a cache, by the formulas, and the size of the cache that is built."""
+    config = GPTConfig(11, 7, layers=2, heads=2, width=8)
+    read = [count.decode_flops(config, seen, cache=False) for seen in range(1, 8)]
+    kept = [count.decode_flops(config, seen) for seen in range(1, 8)]
+    assert read[0] == kept[0]
+    weights = 2 * 12 * 8 * 8  # of the linear layers of two blocks
+    for seen in range(1, 8):
+        assert kept[seen - 1] == 2 * (weights + 11 * 8) + 4 * 2 * 8 * seen
+        assert read[seen - 1] == 2 * (seen * weights + 11 * 8) + 4 * 2 * 8 * seen**2
+    whole = count.flops(config) + count.attention_flops(config, 7)
+    assert whole == read[-1] + 2 * 6 * 11 * 8  # a forward pass has logits at every position
+    model = model_of(config)
+    assert count.cache_size(config, 7) == sum(cache.keys.size + cache.values.size for cache in model.new_cache(1))
+    assert count.attention_flops(config, 3, 5) == 4 * 2 * 8 * 3 * 5 and count.attention_flops(config, 3) == 4 * 2 * 8 * 3 * 3
+    raises(ValueError, "seen=0", lambda: count.decode_flops(config, 0))
+    untied = GPTConfig(11, 7, layers=2, heads=2, width=8, tied=False)
+    assert count.decode_flops(untied, 3) == count.decode_flops(config, 3)
+
+
+def check_no_bias(functional):
+    """None in the place of a bias: as with zeros, and None in the place of its gradient."""
+    rng = np.random.default_rng(12)
+    x, weight, dy = rng.normal(size=(5, 3)), rng.normal(size=(2, 3)), rng.normal(size=(5, 2))
+    for name, w, d in (("linear", weight, dy), ("layer_norm", weight[0], x)):
+        operation = getattr(functional, name)
+        (y, backward), (expected, expected_back) = operation(x, w, None), operation(x, w, np.zeros(len(w)))
+        assert np.array_equal(y, expected), name
+        dx, dweight, dbias = backward(d)
+        assert dbias is None and np.array_equal(dx, expected_back(d)[0]) and np.array_equal(dweight, expected_back(d)[1]), name
+
+
 def check_whitened(initial):
     """Responses of the filters to the patches they were made for are uncorrelated, the strongest first; eps holds the weak ones down."""
     rng = np.random.default_rng(8)
@@ -888,7 +981,11 @@ def check_whitened(initial):
             assert_close("a filter", ours, theirs * np.sign(theirs[largest]), 1e-9)
     images = rng.random(size=(4, 6, 6, 1)).astype(np.float32)
     few, many = (initial.whitened(initial_state(ResNetConfig((6, 6, 1), stem=n), 0), images)["stem.weight"] for n in (4, 18))
+    exact = initial.whitened(initial_state(ResNetConfig((6, 6, 1), stem=4), 0, np.float64), images.astype(np.float64))["stem.weight"]
+    assert_close("images in float32", few[:2], exact[:2], 1e-6)
     assert few.dtype == np.float32 and np.array_equal(few[:2], many[:2]) and np.array_equal(few[2:], -many[:2])
+    one = initial_state(ResNetConfig((3, 3, 1), stem=2), 0)
+    assert initial.whitened(one, rng.random((5, 3, 3, 1)))["stem.weight"].shape == (2, 3, 3, 1), "an image of one patch"
     config = ResNetConfig((9, 8, 3), stem=4)
     for message, state, wrong in [
         ("no stem.weight to whiten: pass the state of a ResNetConfig", initial_state(MLPConfig(3), 0), (1, 9, 8, 3)),

@@ -224,24 +224,14 @@ class GPTConfig:
     tied: bool = True  # the head's weights are those of the embedding
 
     def __post_init__(self):
-        if self.hidden is None and isinstance(self.width, Integral):
-            object.__setattr__(self, "hidden", 4 * self.width)
-        names = ("vocab", "context", "layers", "heads", "width", "hidden")
-        sizes = {name: getattr(self, name) for name in names}
-        _check_one(**sizes)
-        _check_whole("the sizes of a GPT", **sizes)
-        check_heads(self.width, self.heads)
-        _check_dropout(self.dropout)
+        sizes = _transformer_sizes(self, "a GPT", "context")
         _check_choice("positions", self.positions, POSITIONS)
         _check_choice("norm", self.norm, ("layer", "rms"))
         _check_choice("activation", self.activation, ("gelu", "silu", "relu"))
         _check_flags(bias=self.bias, tied=self.tied)
         if self.positions == "rotary":
             check_rope(self.width // self.heads)
-        if self.positions == "sinusoidal" and self.width % 2:
-            raise ValueError(
-                f"width={self.width} is odd, but sines and cosines come in pairs: take width={self.width + 1}"
-            )
+        _check_sinusoidal(self)
         _set(self, **sizes)
 
     @property
@@ -314,26 +304,16 @@ class TransformerConfig:
     activation: str = "relu"  # of the perceptrons: relu, gelu or silu
 
     def __post_init__(self):
-        if self.hidden is None and isinstance(self.width, Integral):
-            object.__setattr__(self, "hidden", 4 * self.width)
-        names = ("vocab", "source", "target", "layers", "heads", "width", "hidden")
-        sizes = {name: getattr(self, name) for name in names}
-        _check_one(**sizes)
-        _check_whole("the sizes of a Transformer", **sizes)
+        sizes = _transformer_sizes(self, "a Transformer", "source", "target")
         _check_whole("tokens", least=0, pad=self.pad)
         if self.pad >= self.vocab:
             raise ValueError(
                 f"pad={self.pad} but vocab is {self.vocab}: the padding is one of the tokens 0 ... {self.vocab - 1}"
             )
-        check_heads(self.width, self.heads)
-        _check_dropout(self.dropout)
         _check_choice("positions", self.positions, ("sinusoidal", "learned"))
         _check_choice("activation", self.activation, ("relu", "gelu", "silu"))
         _check_flags(norm_first=self.norm_first, tied=self.tied)
-        if self.positions == "sinusoidal" and self.width % 2:
-            raise ValueError(
-                f"width={self.width} is odd, but sines and cosines come in pairs: take width={self.width + 1}"
-            )
+        _check_sinusoidal(self)
         _set(self, **sizes, pad=self.pad)
 
     @property
@@ -370,14 +350,7 @@ class BERTConfig:
     eps: float = 1e-12  # of the layer norms
 
     def __post_init__(self):
-        if self.hidden is None and isinstance(self.width, Integral):
-            object.__setattr__(self, "hidden", 4 * self.width)
-        names = ("vocab", "context", "layers", "heads", "width", "hidden")
-        sizes = {name: getattr(self, name) for name in names}
-        _check_one(**sizes)
-        _check_whole("the sizes of a BERT", **sizes)
-        check_heads(self.width, self.heads)
-        _check_dropout(self.dropout)
+        sizes = _transformer_sizes(self, "a BERT", "context")
         _check_choice("task", self.task, TASKS)
         _check_flags(exact_gelu=self.exact_gelu)
         special = {"pad": self.pad, "sep": self.sep}
@@ -460,6 +433,26 @@ def _check_one(**sizes):
 def _check_choice(name, value, choices):
     if value not in choices:
         raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+
+
+def _transformer_sizes(config, what, *lengths):
+    """{name: size} of what every Transformer has and of its `lengths`, checked; `hidden` None becomes 4 width."""
+    if config.hidden is None and isinstance(config.width, Integral):
+        object.__setattr__(config, "hidden", 4 * config.width)
+    names = ("vocab", *lengths, "layers", "heads", "width", "hidden")
+    sizes = {name: getattr(config, name) for name in names}
+    _check_one(**sizes)
+    _check_whole(f"the sizes of {what}", **sizes)
+    check_heads(config.width, config.heads)
+    _check_dropout(config.dropout)
+    return sizes
+
+
+def _check_sinusoidal(config):
+    if config.positions == "sinusoidal" and config.width % 2:
+        raise ValueError(
+            f"width={config.width} is odd, but sines and cosines come in pairs: take width={config.width + 1}"
+        )
 
 
 def _check_flags(**flags):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import dlcourse
+from dlcourse.errors import need
 from dlcourse.state import compare, from_huggingface, to_huggingface
 
 SIZES = {"vocab_size": 40, "hidden_size": 24, "num_hidden_layers": 2, "num_attention_heads": 3, "intermediate_size": 28}
@@ -26,7 +27,7 @@ each_case = pytest.mark.parametrize(("backend", "dtype"), CASES, ids=[f"{name}-{
 @functools.cache
 def theirs(task):
     """A model of theirs with random weights, none of which is 0 or 1 as at the start."""
-    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    torch, transformers = need("torch", extra="torch"), need("transformers", extra="test")
     config = transformers.BertConfig(
         **SIZES,
         max_position_embeddings=12,
@@ -65,7 +66,7 @@ def batch(task):
 @functools.cache
 def expected(task):
     """Their logits, loss and gradients in float64, under their names."""
-    torch, model = pytest.importorskip("torch"), theirs(task)
+    torch, model = need("torch", extra="torch"), theirs(task)
     x, y = (torch.from_numpy(a) for a in batch(task))
     ends = (x == 3).long()
     given = {"attention_mask": (x != 0).long(), "token_type_ids": (ends.cumsum(1) - ends).clamp(max=1)}
@@ -122,7 +123,7 @@ def test_logits_loss_and_gradients_are_those_of_transformers(task, backend, dtyp
 
 @each_task
 def test_there_and_back(task):
-    torch = pytest.importorskip("torch")
+    torch = need("torch", extra="torch")
     own = tensors(task)
     config, state = from_huggingface("bert", own, heads=3)
     back = to_huggingface("bert", config, state)

@@ -91,6 +91,36 @@ def test_a_wide_beam_is_exhaustive_search(seed, length_penalty):
     assert tuple(found[: len(best)]) == best and (found[len(best) :] == PAD).all()
 
 
+def slow_beam_search(model, source, beams, length_penalty):
+    """Hypotheses in a list, each extended by every token unless it has ended; the best `beams` by score stay."""
+    kept = [((), 0.0)]
+    for _ in range(model.config.target):
+        grown = []
+        for tokens, logp in kept:
+            if tokens and tokens[-1] == STOP:
+                grown.append((tokens, logp))
+            else:
+                steps = log_softmax(model.rule(source, tokens))
+                grown += [((*tokens, token), logp + steps[token]) for token in range(model.config.vocab)]
+        grown.sort(key=lambda hypothesis: -hypothesis[1] / penalty(len(hypothesis[0]), length_penalty))
+        kept = grown[:beams]
+    return kept[0][0]
+
+
+@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 5.0])
+@pytest.mark.parametrize("beams", [1, 2, 3])
+def test_a_narrow_beam_keeps_what_the_slow_search_keeps(beams, length_penalty):
+    """Ended hypotheses and longer ones meet in the beam, where the penalty decides who stays."""
+    found = set()
+    for seed in range(40):
+        model = Table(random_rule(seed, 5), 5, 6)
+        wanted = slow_beam_search(model, (3,), beams, length_penalty)
+        tokens = translate(model, (3,), START, STOP, beams=beams, length_penalty=length_penalty)
+        assert tokens.tolist() == [*wanted, *[PAD] * (6 - len(wanted))]
+        found.add(len(wanted))
+    assert len(found) > 2, "targets of several lengths"
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_one_beam_is_greedy_search(seed):
     model, sources, found = Table(random_rule(seed, 6), 6, 7), [(3, 1), (4, 4), (5, 0)], []

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
+from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, losses_cases, models, recurrent_cases, transformer_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -35,6 +35,10 @@ def check_functional(f, operation=None):
         cases.check_running_statistics(f)
     cases.exact_values(f)
     cases.check_targets_of_another_dtype(f)
+
+
+def check_losses(losses, operation=None):
+    losses_cases.check_everything(losses, models.raises, operation)
 
 
 def check_optim(optim, _=None):
@@ -135,6 +139,7 @@ def check_count(count, _=None):
 
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
+    "dlcourse.numpy.losses": check_losses,
     "dlcourse.numpy.convolution": check_convolution,
     "dlcourse.geometry": check_geometry,
     "dlcourse.numpy.optim": check_optim,
@@ -625,6 +630,13 @@ FAMOUS = [
     ("dlcourse.numpy.recurrent", "the states after, not before, in dW_hh", "h[:-1].reshape(-1, hidden)", "h[1:].reshape(-1, hidden)"),
     ("dlcourse.numpy.recurrent", "a GRU that keeps where it should renew", "    h_new = h - n\n", "    h_new = n - h\n"),
     ("dlcourse.numpy.rnn", "a classifier that reads the first state", "h = h[:, -1]  #", "h = h[:, 0]  #"),
+    ("dlcourse.numpy.losses", "Huber's slope not clipped", "return clipped * (dloss", "return residual * (dloss"),
+    ("dlcourse.numpy.losses", "the hinge without its flat side", "sign * (slack > 0) *", "sign *"),
+    ("dlcourse.numpy.losses", "the slope of the focal weight forgotten", "(gamma * p * log_p - q)", "-q"),
+    ("dlcourse.numpy.losses", "1 - p of the rounded p", "f.sigmoid(-u)[0]", "1 - np.exp(log_p)"),
+    ("dlcourse.numpy.losses", "the divergence the other way round", "q * (log_q - log_p)", "np.exp(log_p) * (log_p - log_q)"),
+    ("dlcourse.numpy.losses", "the entropy of the targets left in", "q * (log_q - log_p)", "-q * log_p"),
+    ("dlcourse.numpy.losses", "the mean over classes, too", "np.sum(q * (log_q - log_p)) / len(q)", "np.mean(q * (log_q - log_p))"),
 ]
 
 

@@ -27,6 +27,7 @@ from dlcourse.check.gpt import (
     perplexity,
     top_k_probabilities,
 )
+from dlcourse.check.losses import focal, huber, kl, log_sum_exp
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -107,6 +108,10 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
+        log_sum_exp,
+        huber,
+        kl,
+        focal,
     )
 }
 

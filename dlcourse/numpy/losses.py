@@ -57,7 +57,7 @@ def focal_loss(logits, targets, gamma=2.0, alpha=None):
     p, q = np.exp(log_p), f.sigmoid(-u)[0]  # q = 1 - p without its rounding
     weight = q**gamma
     if alpha is not None:
-        weight = weight * np.where(sign > 0, alpha, 1.0 - alpha).astype(logits.dtype)
+        weight = weight * np.where(sign == 1, alpha, 1.0 - alpha).astype(logits.dtype)
 
     def backward(dloss=1.0):
         return sign * weight * (gamma * p * log_p - q) * (dloss / logits.size)

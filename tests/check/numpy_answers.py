@@ -404,3 +404,25 @@ def hidden_loss(logits, targets):
 def best_span(start, end):
     pairs = [(a, b) for a in range(len(start)) for b in range(a, len(end))]
     return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
+
+
+def log_sum_exp(x):
+    return np.logaddexp.reduce(x, axis=-1)
+
+
+def huber(y, t, delta):
+    size = np.abs(y - t)
+    small = np.minimum(size, delta)
+    return np.mean(small * size - small * small / 2), np.sign(y - t) * small / np.size(y)
+
+
+def kl(q, p):
+    held = q > 0
+    return np.sum(q[held] * np.log(q[held] / p[held]))
+
+
+def focal(z, t, gamma):
+    u = np.where(t > 0, z, -z)
+    log_p, log_q = -np.logaddexp(0, -u), -np.logaddexp(0, u)
+    slope = np.exp(gamma * log_q + log_p) * gamma * log_p - np.exp(gamma * log_q + log_q)
+    return np.mean(np.exp(gamma * log_q) * -log_p), np.where(t > 0, slope, -slope) / np.size(z)

@@ -262,6 +262,25 @@ def torch_solutions():
         pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
         return pair // len(end), pair % len(end)
 
+    def log_sum_exp(x):
+        return torch.logsumexp(x, dim=-1)
+
+    def huber(y, t, delta):
+        y = y.clone().requires_grad_()
+        loss = torch.nn.functional.huber_loss(y, t, delta=delta)
+        loss.backward()
+        return loss, y.grad
+
+    def kl(q, p):
+        return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum()
+
+    def focal(z, t, gamma):
+        z = z.clone().requires_grad_()
+        u = (2 * t - 1) * z
+        loss = -(torch.exp(gamma * torch.nn.functional.logsigmoid(-u)) * torch.nn.functional.logsigmoid(u)).mean()
+        loss.backward()
+        return loss, z.grad
+
     return named(locals())
 
 
@@ -516,6 +535,22 @@ def mlx_solutions():
         below = mx.tri(len(start), len(end), -1)
         pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
         return pair // len(end), pair % len(end)
+
+    def log_sum_exp(x):
+        return mx.logsumexp(x, axis=-1)
+
+    def huber(y, t, delta):
+        return mx.value_and_grad(lambda y: nn.losses.huber_loss(y, t, delta=delta, reduction="mean"))(y)
+
+    def kl(q, p):
+        return mx.where(q > 0, q * (mx.log(q) - mx.log(p)), 0).sum()
+
+    def focal(z, t, gamma):
+        def loss(z):
+            u = (2 * t - 1) * z
+            return -(mx.exp(gamma * nn.log_sigmoid(-u)) * nn.log_sigmoid(u)).mean()
+
+        return mx.value_and_grad(loss)(z)
 
     return named(locals())
 

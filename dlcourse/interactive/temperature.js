@@ -45,7 +45,7 @@
       const moved = settings.logits.map(value => value + step);
       if (moved.every(value => Math.abs(value) <= LIMIT + 1e-9)) { settings.logits = moved; draw(); }
     };
-    const buttons = [["Add 1 to all logits", () => shift(1)], ["Take 1 from all", () => shift(-1)], ["Reset", start]].map(([words, action]) => {
+    const buttons = [["Add one to all logits", () => shift(1)], ["Take one from all", () => shift(-1)], ["Reset", start]].map(([words, action]) => {
       const button = element("button", { type: "button" }, words);
       button.addEventListener("click", action);
       return button;

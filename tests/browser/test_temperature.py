@@ -75,14 +75,14 @@ def test_arithmetic_is_that_of_the_package(visit):
 def test_a_shift_changes_no_probability(visit):
     page = visit()
     before = state(page)
-    page.get_by_role("button", name="Add 1 to all logits").click()
+    page.get_by_role("button", name="Add one to all logits").click()
     after = state(page)
     assert after["logits"] == [value + 1 for value in before["logits"]]
     np.testing.assert_allclose(after["p"], before["p"], atol=1e-14)
     for _ in range(20):  # never out of range
-        page.get_by_role("button", name="Add 1 to all logits").click()
+        page.get_by_role("button", name="Add one to all logits").click()
     assert max(state(page)["logits"]) <= 8
-    page.get_by_role("button", name="Take 1 from all").click()
+    page.get_by_role("button", name="Take one from all").click()
     page.get_by_role("button", name="Reset").click()
     assert state(page) == before
 

@@ -38,7 +38,7 @@
     // The slider holds the logarithm: as far below 1 as above it.
     const heat = element("input", { type: "range", min: -1, max: 1, step: 0.01, "data-setting": "temperature" });
     heat.addEventListener("input", () => { settings.temperature = 10 ** heat.valueAsNumber; draw(heat); });
-    const heatSaid = element("output", {});
+    const heatSaid = element("span", { class: "dl-heat", "aria-hidden": "true" }); // the slider says it itself
     const chooser = element("select", {}, ...data.names.map((name, i) => element("option", { value: i }, name)));
     chooser.addEventListener("change", () => { settings.chosen = Number(chooser.value); draw(); });
     const shift = step => {

@@ -86,8 +86,14 @@ log_sum_exp.diagnoses += [
 # ---------------------------------------------------------------- huber
 
 
-def _regression(size=3.0, shape=(6,), delta=0.7):
-    return lambda rng: (size * rng.normal(size=shape), rng.normal(size=shape), delta)
+def _regression(shape=(6,), delta=0.7):
+    """Targets around 9: the sign of an error is not that of y."""
+
+    def make(rng):
+        t = 9 + rng.normal(size=shape)
+        return t + 3 * rng.normal(size=shape), t, delta
+
+    return make
 
 
 def _huber(r, delta):

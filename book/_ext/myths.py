@@ -74,8 +74,8 @@ class Myths(SphinxDirective):
     def _item(self, name, question, paragraph):
         uri = self.env.app.builder.get_relative_uri(self.env.docname, name) + f"#{anchor(question)}"
         link = nodes.reference("", "", *self._inline(question), refuri=uri, internal=True)
-        # a paragraph that leads to a cell ends in a colon
-        said = re.sub(r"\s*<!--.*?-->", "", " ".join(paragraph.split())).rstrip(":.") + "."
+        said = re.sub(r"\s*<!--.*?-->", "", " ".join(paragraph.split()))
+        said = re.sub(":$", ".", said)  # where it leads to a cell
         return nodes.list_item("", nodes.paragraph("", "", link, nodes.Text(" "), *self._inline(said)))
 
     def _inline(self, text):

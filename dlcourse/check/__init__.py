@@ -8,7 +8,7 @@ from dlcourse.check.autograd import (
     checkpoint_cost,
     graph_gradient,
     linear_jvp,
-    unbroadcast,
+    logits_hessian_vector,
 )
 from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
@@ -113,9 +113,9 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
-        unbroadcast,
         graph_gradient,
         linear_jvp,
+        logits_hessian_vector,
         checkpoint_cost,
     )
 }

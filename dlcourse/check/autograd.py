@@ -7,84 +7,6 @@ import numpy as np
 from dlcourse.check.compare import shapes
 from dlcourse.check.engine import Case, exercise
 
-# ---------------------------------------------------------------- unbroadcast
-
-
-def _axes(dy, shape):
-    """The axes of dy that were put in front, and those that were stretched."""
-    front = dy.ndim - len(shape)
-    stretched = [front + i for i, n in enumerate(shape) if n == 1 and dy.shape[front + i] != 1]
-    return tuple(range(front)), tuple(stretched)
-
-
-def _reduced(dy, shape, reduce=np.sum):
-    front, stretched = _axes(dy, shape)
-    return reduce(dy, axis=front + stretched, keepdims=True).reshape(shape)
-
-
-def _first(dy, axis, keepdims):
-    """The first entry along the axes instead of their sum."""
-    return dy[tuple(slice(0, 1) if i in axis else slice(None) for i in range(dy.ndim))]
-
-
-def _from_the_left(dy, shape):
-    """Sums the last axes, as if shapes were aligned at their beginning; the right answer where that gives another shape."""
-    behind = dy.sum(axis=tuple(range(len(shape), dy.ndim)))
-    return behind if behind.shape == shape else _reduced(dy, shape)
-
-
-def _upstream(result, shape):
-    return lambda rng: (np.asarray(rng.normal(size=result)), shape)
-
-
-@exercise(
-    "dx",
-    Case("shape", _upstream((3, 4), (4,)), shapes),
-    Case("a bias", _upstream((3, 4), (4,))),
-    Case("a column", _upstream((3, 4), (3, 1))),
-    Case("square", _upstream((4, 4), (4,))),
-    Case("both at once", _upstream((2, 4, 3), (1, 3))),
-    Case("a single number", _upstream((2, 3), ())),
-    Case("nothing to undo", _upstream((2, 3), (2, 3))),
-    Case("an axis of one that stays", _upstream((2, 1, 3), (1, 3))),
-)
-def unbroadcast(dy, shape):
-    """unbroadcast(dy, shape) -> dx: the gradient of an array x of that shape which was broadcast (eq-unbroadcast).
-
-    dy = dL/dy has the shape of the broadcast result; dx has the given shape, a tuple."""
-    return _reduced(dy, shape)
-
-
-unbroadcast.diagnose(
-    "the mean over the copies. Each copy acts on the loss, and what they do adds up: take the sum.",
-    lambda dy, shape: _reduced(dy, shape, np.mean),
-)
-unbroadcast.diagnose(
-    "axes of size one are forgotten: they were stretched too. Sum over them, and keep them.",
-    lambda dy, shape: dy.sum(axis=_axes(dy, shape)[0]),
-)
-unbroadcast.diagnose(
-    "an axis of size one is summed away. It must stay: keepdims=True.",
-    lambda dy, shape: dy.sum(axis=_axes(dy, shape)[0] + _axes(dy, shape)[1]),
-)
-unbroadcast.diagnose(
-    "only one of the copies is taken. All of them act on the loss: sum over them.",
-    lambda dy, shape: _reduced(dy, shape, _first),
-)
-unbroadcast.diagnose(
-    "shapes are aligned at their last axis, not at their first: new axes stand in front.",
-    _from_the_left,
-)
-unbroadcast.diagnose(
-    "dy is returned as it is. A gradient has the shape of what it belongs to.",
-    lambda dy, shape: dy.copy(),
-)
-unbroadcast.diagnose(
-    "every entry gets the sum of all of dy. Entry i gets the sum over its own copies.",
-    lambda dy, shape: np.full(shape, dy.sum()),
-)
-
-
 # ---------------------------------------------------------------- graph_gradient
 
 
@@ -272,6 +194,87 @@ linear_jvp.diagnose(
             x, w, _jvp(x, w, xd, wd, bd), lambda: xd @ w + x @ wd + bd
         )
     ),
+)
+
+
+# ---------------------------------------------------------------- logits_hessian_vector
+
+
+def _softmax(z, axis=1):
+    e = np.exp(z - z.max(axis=axis, keepdims=True))
+    return e / e.sum(axis=axis, keepdims=True)
+
+
+def _curved(logits, v):
+    p = _softmax(logits)
+    return p * (v - (p * v).sum(axis=1, keepdims=True)) / len(logits)
+
+
+def _logits(n, classes):
+    return lambda rng: (rng.normal(size=(n, classes)), rng.normal(size=(n, classes)))
+
+
+@exercise(
+    "Hv",
+    Case("shape", _logits(4, 3), shapes),
+    Case("values", _logits(4, 3)),
+    Case("as many classes as examples", _logits(3, 3)),
+    Case("two classes", _logits(5, 2)),
+    Case("batch of one", _logits(1, 4)),
+    Case("one class", _logits(2, 1)),
+    Case(
+        "large logits",
+        lambda rng: (
+            np.array([[1000.0, 0.0, 1000.0], [0.0, 1.0, -1000.0]]),
+            rng.normal(size=(2, 3)),
+        ),
+        quiet=True,
+    ),
+)
+def logits_hessian_vector(logits, v):
+    """logits_hessian_vector(logits, v) -> Hv: the Hessian of the mean cross-entropy with respect to the logits, times v (eq-hessian-vector).
+
+    logits, v (N, V) -> Hv (N, V). The labels play no part: they drop out when the gradient is differentiated once more."""
+    return _curved(logits, v)
+
+
+logits_hessian_vector.diagnose(
+    "the mean over the batch is forgotten: divide by N.",
+    lambda logits, v: _curved(logits, v) * len(logits),
+)
+logits_hessian_vector.diagnose(
+    "divided by all entries. The loss is a mean over the N examples.",
+    lambda logits, v: _curved(logits, v) / logits.shape[1],
+)
+logits_hessian_vector.diagnose(
+    "the sum is missing: raising one logit lowers the probabilities of all others, eq-softmax-jacobian.",
+    lambda logits, v: _softmax(logits) * v / len(logits),
+)
+logits_hessian_vector.diagnose(
+    "the diagonal alone, p (1 - p). The Hessian has entries -p_i p_k beside it.",
+    lambda logits, v: _softmax(logits) * (1 - _softmax(logits)) * v / len(logits),
+)
+logits_hessian_vector.diagnose(
+    "the plain mean of v is taken away. Each entry counts with its probability: (p * v).sum(axis=1).",
+    lambda logits, v: _softmax(logits) * (v - v.mean(axis=1, keepdims=True)) / len(logits),
+)
+logits_hessian_vector.diagnose(
+    "the sum runs over the whole batch. Each example has its own: axis=1, keepdims=True.",
+    lambda logits, v: _softmax(logits) * (v - (_softmax(logits) * v).sum()) / len(logits),
+)
+logits_hessian_vector.diagnose(
+    "softmax is taken over the batch, where it belongs over the classes of each example.",
+    lambda logits, v: (
+        (p := _softmax(logits, 0)) * (v - (p * v).sum(axis=1, keepdims=True)) / len(logits)
+    ),
+)
+logits_hessian_vector.diagnose(
+    "the sign is wrong: p (v - sum), not p (sum - v). The loss is bowl-shaped in the logits.",
+    lambda logits, v: -_curved(logits, v),
+)
+logits_hessian_vector.diagnose(
+    "this is v times the gradient's probabilities, summed: one number for each example. Asked is a product with a matrix.",
+    lambda logits, v: (_softmax(logits) * v).sum(axis=1) / len(logits),
 )
 
 

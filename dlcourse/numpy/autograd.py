@@ -180,7 +180,7 @@ def checkpoint(function, *inputs):
 
 
 def unbroadcast(dy, shape):
-    """dx_i = the sum of dy over the copies of x_i that broadcasting made  (eq-unbroadcast).
+    """dx_i = the sum of dy over the copies of x_i that broadcasting made  (eq-broadcast-vjp).
 
     dy of the shape of the result -> dx of `shape`"""
     dy = np.sum(dy, axis=tuple(range(np.ndim(dy) - len(shape))))  # axes that were put in front
@@ -215,7 +215,7 @@ def log(a):
 
 
 def matmul(a, b):
-    """y = a b  (eq-tape-elementary; gradients eq-tape-elementary-vjp).  a (N, K), b (K, M) -> y (N, M)"""
+    """y = a b, matrices  (gradients eq-matmul-vjp).  a (N, K), b (K, M) -> y (N, M)"""
     return a @ b, lambda dy: (dy @ b.T, a.T @ dy)
 
 

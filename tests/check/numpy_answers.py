@@ -406,11 +406,6 @@ def best_span(start, end):
     return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
 
 
-def unbroadcast(dy, shape):
-    places = np.broadcast_to(np.arange(int(np.prod(shape))).reshape(shape), dy.shape)
-    return np.bincount(places.ravel(), dy.ravel()).reshape(shape)
-
-
 def graph_gradient(slopes):
     last = np.eye(len(slopes))[-1]
     return np.linalg.solve(np.eye(len(slopes)) - slopes.T, last)  # d = last + slopes^T d
@@ -420,6 +415,14 @@ def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
     t = 1e-20j  # a complex step: a dual number in disguise
     y = (x + t * x_dot) @ (weight + t * weight_dot).T + bias + t * bias_dot
     return y.real, y.imag / 1e-20
+
+
+def logits_hessian_vector(logits, v):
+    Hv = np.zeros(v.shape)
+    for n, z in enumerate(logits):
+        p = np.exp(z - np.logaddexp.reduce(z))
+        Hv[n] = (np.diag(p) - np.outer(p, p)) @ v[n] / len(logits)
+    return Hv
 
 
 def checkpoint_cost(layers, segment):

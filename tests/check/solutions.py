@@ -262,11 +262,6 @@ def torch_solutions():
         pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
         return pair // len(end), pair % len(end)
 
-    def unbroadcast(dy, shape):
-        x = torch.zeros(shape, dtype=dy.dtype, requires_grad=True)
-        x.expand(dy.shape).backward(dy)
-        return x.grad
-
     def graph_gradient(slopes):
         d = [torch.zeros((), dtype=slopes.dtype) for _ in slopes]
         d[-1] = torch.ones((), dtype=slopes.dtype)
@@ -276,6 +271,10 @@ def torch_solutions():
 
     def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
         return torch.func.jvp(torch.nn.functional.linear, (x, weight, bias), (x_dot, weight_dot, bias_dot))
+
+    def logits_hessian_vector(logits, v):
+        loss = lambda z: torch.nn.functional.cross_entropy(z, torch.zeros(len(z), dtype=torch.long))  # noqa: E731
+        return torch.autograd.functional.hvp(loss, logits, v)[1]
 
     def checkpoint_cost(layers, segment):
         return len(torch.zeros(layers).split(segment)) + segment, 2 * torch.zeros(layers).numel()
@@ -535,9 +534,6 @@ def mlx_solutions():
         pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
         return pair // len(end), pair % len(end)
 
-    def unbroadcast(dy, shape):
-        return mx.vjp(lambda x: mx.broadcast_to(x, dy.shape), [mx.zeros(shape)], [dy])[1][0]
-
     def graph_gradient(slopes):
         paths = edges = mx.eye(len(slopes))
         for _ in range(len(slopes)):  # paths of 0, 1, 2, ... edges
@@ -548,6 +544,9 @@ def mlx_solutions():
     def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
         (y,), (y_dot,) = mx.jvp(lambda x, w, b: x @ w.T + b, [x, weight, bias], [x_dot, weight_dot, bias_dot])
         return y, y_dot
+
+    def logits_hessian_vector(logits, v):
+        return mx.jvp(lambda z: mx.softmax(z, axis=1), [logits], [v])[1][0] / len(logits)
 
     def checkpoint_cost(layers, segment):
         return len(mx.zeros(layers)[::segment]) + segment, 2 * mx.zeros(layers).size

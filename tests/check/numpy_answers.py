@@ -421,7 +421,7 @@ def logits_hessian_vector(logits, v):
     Hv = np.zeros(v.shape)
     for n, z in enumerate(logits):
         p = np.exp(z - np.logaddexp.reduce(z))
-        Hv[n] = (np.diag(p) - np.outer(p, p)) @ v[n] / len(logits)
+        Hv[n] = (p * v[n] - p * np.sum(p * v[n])) / len(logits)
     return Hv
 
 

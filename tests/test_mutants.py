@@ -12,7 +12,17 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, losses_cases, models, recurrent_cases, transformer_cases
+from tests.numpy import (
+    attention_cases,
+    autograd_cases,
+    bert_cases,
+    cases,
+    convolution_cases,
+    losses_cases,
+    models,
+    recurrent_cases,
+    transformer_cases,
+)
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -131,6 +141,10 @@ def check_initial(initial, _=None):
     transformer_cases.check_initial(initial)
 
 
+def check_autograd(autograd, _=None):
+    autograd_cases.check_everything(autograd, models.raises)
+
+
 def check_count(count, _=None):
     models.check_count(count)
     models.check_count_of_text(count)
@@ -154,6 +168,7 @@ MODULES = {
     "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
+    "dlcourse.numpy.autograd": check_autograd,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
 }
@@ -171,7 +186,15 @@ ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
+ALREADY_COUNTED = "`apply` has counted the gradients"
 EQUIVALENT = {
+    ("dlcourse.numpy.autograd", "Tensor.__neg__", "self * -1.0 -> self / -1.0"): "divided by -1 is multiplied by it",
+    ("dlcourse.numpy.autograd", "Tensor.backward", "True -> False"): ALREADY_COUNTED,
+    (
+        "dlcourse.numpy.autograd",
+        "Tensor.backward",
+        "zip(node.parents, node.vjp(dnode), strict=True) -> zip(node.parents, node.vjp(dnode))",
+    ): ALREADY_COUNTED,
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
     (
@@ -615,6 +638,26 @@ FAMOUS = [
     ("dlcourse.numpy.gpt", "not causal", '"causal": True', '"causal": False'),
     ("dlcourse.numpy.gpt", "positions that begin anew behind a cache", "np.arange(start, start + x.shape[1])", "np.arange(x.shape[1])"),
     ("dlcourse.numpy.gpt", "the mean over sequences for the positions' gradient", "dh.sum(axis=0)", "dh.mean(axis=0)"),
+    (
+        "dlcourse.numpy.autograd",
+        "a gradient that overwrites",
+        "shares[parent] + share if parent in shares else share",
+        "share",
+    ),
+    (
+        "dlcourse.numpy.autograd",
+        "in the order of the program",
+        "node = nodes.pop()  #",
+        "node = nodes.pop(0)  #",
+    ),
+    (
+        "dlcourse.numpy.autograd",
+        "two parents that share one array",
+        "shares[parent] = shares[parent] + share if parent in shares else share",
+        "shares[parent] = np.add(shares[parent], share, out=shares[parent]) if parent in shares else share",
+    ),
+    ("dlcourse.numpy.autograd", "a broadcast that is averaged", "np.sum(dy, axis=tuple(i for", "np.mean(dy, axis=tuple(i for"),
+    ("dlcourse.numpy.autograd", "a tape that is kept", "if not retain:", "if False:"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),

@@ -4,6 +4,12 @@ A check never changes the caller's arrays and takes functions written with NumPy
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
 from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
+from dlcourse.check.autograd import (
+    checkpoint_cost,
+    graph_gradient,
+    linear_jvp,
+    logits_hessian_vector,
+)
 from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
     batched_accuracy,
@@ -112,6 +118,10 @@ EXERCISES = {
         huber,
         kl,
         focal,
+        graph_gradient,
+        linear_jvp,
+        logits_hessian_vector,
+        checkpoint_cost,
     )
 }
 

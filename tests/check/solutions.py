@@ -281,6 +281,23 @@ def torch_solutions():
         loss.backward()
         return loss, z.grad
 
+    def graph_gradient(slopes):
+        d = [torch.zeros((), dtype=slopes.dtype) for _ in slopes]
+        d[-1] = torch.ones((), dtype=slopes.dtype)
+        for k in range(len(slopes) - 1, -1, -1):
+            d = [old + d[k] * slope for old, slope in zip(d, slopes[k], strict=True)]
+        return torch.stack(d)
+
+    def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+        return torch.func.jvp(torch.nn.functional.linear, (x, weight, bias), (x_dot, weight_dot, bias_dot))
+
+    def logits_hessian_vector(logits, v):
+        loss = lambda z: torch.nn.functional.cross_entropy(z, torch.zeros(len(z), dtype=torch.long))  # noqa: E731
+        return torch.autograd.functional.hvp(loss, logits, v)[1]
+
+    def checkpoint_cost(layers, segment):
+        return len(torch.zeros(layers).split(segment)) + segment, 2 * torch.zeros(layers).numel()
+
     return named(locals())
 
 
@@ -551,6 +568,23 @@ def mlx_solutions():
             return -(mx.exp(gamma * nn.log_sigmoid(-u)) * nn.log_sigmoid(u)).mean()
 
         return mx.value_and_grad(loss)(z)
+
+    def graph_gradient(slopes):
+        paths = edges = mx.eye(len(slopes))
+        for _ in range(len(slopes)):  # paths of 0, 1, 2, ... edges
+            edges = edges @ slopes
+            paths = paths + edges
+        return paths[-1]
+
+    def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+        (y,), (y_dot,) = mx.jvp(lambda x, w, b: x @ w.T + b, [x, weight, bias], [x_dot, weight_dot, bias_dot])
+        return y, y_dot
+
+    def logits_hessian_vector(logits, v):
+        return mx.jvp(lambda z: mx.softmax(z, axis=1), [logits], [v])[1][0] / len(logits)
+
+    def checkpoint_cost(layers, segment):
+        return len(mx.zeros(layers)[::segment]) + segment, 2 * mx.zeros(layers).size
 
     return named(locals())
 

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
+from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, count_cases, models, recurrent_cases, transformer_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -131,6 +131,7 @@ def check_count(count, _=None):
     models.check_count(count)
     models.check_count_of_text(count)
     models.check_count_of_tokens(count)
+    count_cases.check_costs(count)
 
 
 MODULES = {

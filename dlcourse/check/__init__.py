@@ -27,6 +27,13 @@ from dlcourse.check.gpt import (
     perplexity,
     top_k_probabilities,
 )
+from dlcourse.check.large import (
+    bottleneck_parameters,
+    gpt_training_flops,
+    token_seconds,
+    training_bytes,
+    training_flops,
+)
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -107,6 +114,11 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
+        training_flops,
+        training_bytes,
+        bottleneck_parameters,
+        gpt_training_flops,
+        token_seconds,
     )
 }
 

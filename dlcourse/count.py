@@ -157,9 +157,9 @@ def training_seconds(config, tokens, peak, utilisation):
 
 
 def token_seconds(config, peak, bandwidth, batch=1, size=2):
-    """max(2 N B / R, size P / W): at best so long takes the next token of each of `batch` short texts  (eq-token-time).
+    """max(2 N B / R, size P / G): at best so long takes the next token of each of `batch` short texts  (eq-token-time).
 
-    R = `peak` operations and W = `bandwidth` bytes a second. All weights are read once for the whole batch; the cache is left out."""
+    R = `peak` operations and G = `bandwidth` bytes a second. All weights are read once for the whole batch; the cache is left out."""
     return max(batch * flops(config) / config.context / peak, size * parameters(config) / bandwidth)
 
 

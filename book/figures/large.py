@@ -29,7 +29,7 @@ def one_weight():
         arrow(weight - 34, middle + 20, 82, middle + 20, ORANGE, "backward"),
     ]
     body += [text(190, middle + 44, "dx += w dz", ORANGE), text(190, middle + 64, "2 operations back", ORANGE, 14, weight=400)]
-    body += [arrow(weight, middle + 34, weight, middle + 96, ORANGE, "backward")]
+    body += [arrow(weight - 12, middle + 30, 284, 200, ORANGE, "backward")]
     body += [
         text(weight + 14, middle + 62, "dw += x dz", ORANGE, 15, "start"),
         text(weight + 14, middle + 82, "2 operations back", ORANGE, 14, "start", 400),

@@ -286,9 +286,9 @@ def _(config: Bottlenecks):
     rows, inputs, number = [], 64, 0
 
     def convolution(name, sides, inputs, outputs, size, stride=1):
-        rows.append(_convolution(name, sides, inputs, outputs, size, size // 2, stride, False))
-        rows.extend(_norm(f"{name}_norm", "batch", rows[-1].shape))
-        return rows[-1].shape[:2]
+        row = _convolution(name, sides, inputs, outputs, size, size // 2, stride, False)
+        rows.extend([row, *_norm(f"{name}_norm", "batch", row.shape)])
+        return row.shape[:2]
 
     sides = convolution("stem", config.inputs[:2], config.inputs[2], inputs, 7, 2)
     sides = tuple(output_size(side, 3, 2, 1) for side in sides)  # a max-pooling

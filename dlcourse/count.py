@@ -113,7 +113,7 @@ def activations(config):
     """The numbers that one example leaves behind for the way back  (eq-mlp-activations, eq-gpt-activations), each array once, parameters
     and whole numbers aside.
 
-    They are those that PyTorch keeps, of a GPT with its fused attention, which keeps no weights (eq-online-softmax). Raises ValueError
+    They are those that PyTorch keeps, of a GPT with its fused attention, which keeps no weights. Raises ValueError
     for what was not derived: other models than MLP and GPT, and dropout; in an MLP also norms, in a GPT RMS norms, rotary and ALiBi positions."""
     return _values(config)[0]
 

@@ -18,6 +18,7 @@ from tests.numpy import (
     bert_cases,
     cases,
     convolution_cases,
+    count_cases,
     losses_cases,
     models,
     recurrent_cases,
@@ -149,6 +150,7 @@ def check_count(count, _=None):
     models.check_count(count)
     models.check_count_of_text(count)
     models.check_count_of_tokens(count)
+    count_cases.check_costs(count)
 
 
 MODULES = {

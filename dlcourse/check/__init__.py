@@ -33,6 +33,13 @@ from dlcourse.check.gpt import (
     perplexity,
     top_k_probabilities,
 )
+from dlcourse.check.large import (
+    bottleneck_parameters,
+    gpt_training_flops,
+    token_seconds,
+    training_bytes,
+    training_flops,
+)
 from dlcourse.check.losses import focal, huber, kl, log_sum_exp
 from dlcourse.check.mlp import (
     central_difference,
@@ -122,6 +129,11 @@ EXERCISES = {
         linear_jvp,
         logits_hessian_vector,
         checkpoint_cost,
+        training_flops,
+        training_bytes,
+        bottleneck_parameters,
+        gpt_training_flops,
+        token_seconds,
     )
 }
 

@@ -449,3 +449,42 @@ def logits_hessian_vector(logits, v):
 
 def checkpoint_cost(layers, segment):
     return len(range(0, layers, segment)) + segment, layers + layers
+
+
+def training_flops(sizes, rows):
+    total, inputs = 0, sizes[0]
+    for layer, outputs in enumerate(sizes[1:]):
+        total += rows * inputs * outputs * (6 if layer else 4)
+        inputs = outputs
+    return total
+
+
+def training_bytes(sizes, batch, slots):
+    inputs = sizes[0]
+    numbers = batch * inputs
+    for outputs in sizes[1:]:
+        numbers += (inputs * outputs + outputs) * (2 + slots)
+        numbers += batch * outputs
+        inputs = outputs
+    return 4 * numbers
+
+
+def bottleneck_parameters(inputs, width, changes):
+    total = width * (inputs + 2)
+    total += width * (9 * width + 2)
+    total += 4 * width * (width + 2)
+    if changes:
+        total += 4 * width * (inputs + 2)
+    return total
+
+
+def gpt_training_flops(layers, width, context, vocab, tokens):
+    forward = layers * (24 * width * width + 4 * context * width)
+    forward += 2 * vocab * width
+    return 3 * forward * tokens
+
+
+def token_seconds(parameters, batch, size, peak, bandwidth):
+    computing = 2 * batch * parameters / peak
+    reading = parameters * size / bandwidth
+    return max(computing, reading)

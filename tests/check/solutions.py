@@ -298,6 +298,31 @@ def torch_solutions():
     def checkpoint_cost(layers, segment):
         return len(torch.zeros(layers).split(segment)) + segment, 2 * torch.zeros(layers).numel()
 
+    def training_flops(sizes, rows):
+        widths = torch.tensor(sizes)
+        products = 2 * rows * widths[:-1] * widths[1:]
+        return 3 * products.sum() - products[0]
+
+    def training_bytes(sizes, batch, slots):
+        layers = [torch.nn.Linear(i, o, device="meta") for i, o in itertools.pairwise(sizes)]
+        parameters = sum(p.nbytes for layer in layers for p in layer.parameters())
+        return (2 + slots) * parameters + torch.zeros(batch, sum(sizes), device="meta").nbytes
+
+    def bottleneck_parameters(inputs, width, changes):
+        conv, norm = torch.nn.Conv2d, torch.nn.BatchNorm2d
+        shapes = [(inputs, width, 1), (width, width, 3), (width, 4 * width, 1)] + [(inputs, 4 * width, 1)] * changes
+        layers = [layer for i, o, k in shapes for layer in (conv(i, o, k, bias=False, device="meta"), norm(o, device="meta"))]
+        return sum(p.numel() for layer in layers for p in layer.parameters())
+
+    def gpt_training_flops(layers, width, context, vocab, tokens):
+        shapes = [(width, width)] * 4 + [(width, 4 * width)] * 2
+        block = sum(torch.empty(shape, device="meta").numel() for shape in shapes)
+        return tokens * (6 * (layers * block + vocab * width) + 3 * layers * 4 * context * width)
+
+    def token_seconds(parameters, batch, size, peak, bandwidth):
+        times = [2 * parameters * batch / peak, size * parameters / bandwidth]
+        return torch.tensor(times, dtype=torch.float64).max()
+
     return named(locals())
 
 
@@ -585,6 +610,28 @@ def mlx_solutions():
 
     def checkpoint_cost(layers, segment):
         return len(mx.zeros(layers)[::segment]) + segment, 2 * mx.zeros(layers).size
+
+    def training_flops(sizes, rows):
+        widths = mx.array(sizes)
+        products = 2 * rows * widths[:-1] * widths[1:]
+        return 3 * products.sum() - products[0]
+
+    def training_bytes(sizes, batch, slots):
+        pairs = itertools.pairwise(sizes)
+        parameters = sum(mx.zeros((o, i)).nbytes + mx.zeros(o).nbytes for i, o in pairs)
+        return (2 + slots) * parameters + mx.zeros((batch, sum(sizes))).nbytes
+
+    def bottleneck_parameters(inputs, width, changes):
+        shapes = [(inputs, width, 1), (width, width, 3), (width, 4 * width, 1)] + [(inputs, 4 * width, 1)] * changes
+        return sum(mx.zeros((o, k, k, i)).size + 2 * o for i, o, k in shapes)
+
+    def gpt_training_flops(layers, width, context, vocab, tokens):
+        shapes = [(width, width)] * 4 + [(width, 4 * width)] * 2
+        block = sum(mx.zeros(shape).size for shape in shapes)
+        return tokens * (6 * (layers * block + vocab * width) + 3 * layers * 4 * context * width)
+
+    def token_seconds(parameters, batch, size, peak, bandwidth):
+        return mx.maximum(mx.array(2 * parameters * batch / peak), mx.array(size * parameters / bandwidth))
 
     return named(locals())
 

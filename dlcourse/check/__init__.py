@@ -20,6 +20,12 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.frameworks import (
+    next_scale,
+    round_to_bfloat16,
+    seconds_per_call,
+    to_oihw,
+)
 from dlcourse.check.gpt import (
     gpt_parameters,
     next_token_pairs,
@@ -107,6 +113,10 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
+        round_to_bfloat16,
+        to_oihw,
+        next_scale,
+        seconds_per_call,
     )
 }
 

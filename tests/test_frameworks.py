@@ -216,6 +216,17 @@ def embeddings(torch, mx, nn):
     np.testing.assert_allclose(mx.std(nn.Embedding(2000, 64).weight).item(), 1 / 8, rtol=0.02)
 
 
+@row("GELU's tanh form", '`approximate="tanh"`', "`nn.gelu_approx`")
+def gelu(torch, mx, nn):
+    x = np.float32([-1.0, 0.5, 2.0])
+    tanh_form = x / 2 * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))
+    exact = torch.nn.functional.gelu(torch.tensor(x)).numpy()
+    np.testing.assert_allclose(numbers(nn.gelu(mx.array(x))), exact, atol=1e-6)  # the defaults agree
+    assert abs(exact - tanh_form).max() > 1e-4
+    np.testing.assert_allclose(torch.nn.functional.gelu(torch.tensor(x), approximate="tanh"), tanh_form, atol=1e-6)
+    np.testing.assert_allclose(numbers(nn.gelu_approx(mx.array(x))), tanh_form, atol=1e-6)
+
+
 @row(r"`RMSNorm`, $\epsilon$", "epsilon of the format", "`1e-5`")
 def rms_norm(torch, mx, nn):
     x = np.float32([1e-3, -1e-3])

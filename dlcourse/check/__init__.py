@@ -26,6 +26,12 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.frameworks import (
+    next_scale,
+    round_to_bfloat16,
+    seconds_per_call,
+    to_oihw,
+)
 from dlcourse.check.gpt import (
     gpt_parameters,
     next_token_pairs,
@@ -134,6 +140,10 @@ EXERCISES = {
         bottleneck_parameters,
         gpt_training_flops,
         token_seconds,
+        round_to_bfloat16,
+        to_oihw,
+        next_scale,
+        seconds_per_call,
     )
 }
 

@@ -488,3 +488,29 @@ def token_seconds(parameters, batch, size, peak, bandwidth):
     computing = 2 * batch * parameters / peak
     reading = parameters * size / bandwidth
     return max(computing, reading)
+
+
+def round_to_bfloat16(x):
+    mantissa, exponent = np.frexp(x)  # the mantissa lies in [1/2, 1)
+    return np.ldexp(np.round(256 * mantissa) / 256, exponent)
+
+
+def to_oihw(weight):
+    return np.moveaxis(weight, 3, 1)
+
+
+def next_scale(scale, good, gradient, interval):
+    if np.count_nonzero(np.abs(gradient) < np.inf) < gradient.size:  # a NaN compares as false
+        return 0.5 * scale, 0
+    row = (good + 1) % interval
+    return (scale if row else 2.0 * scale), row
+
+
+def seconds_per_call(run, wait, clock, calls):
+    for k in range(calls + 1):
+        if k == 1:
+            wait()
+            start = clock()
+        run()
+    wait()
+    return (clock() - start) / calls

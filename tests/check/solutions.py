@@ -323,6 +323,27 @@ def torch_solutions():
         times = [2 * parameters * batch / peak, size * parameters / bandwidth]
         return torch.tensor(times, dtype=torch.float64).max()
 
+    def round_to_bfloat16(x):
+        return x.to(torch.bfloat16).to(x.dtype)
+
+    def to_oihw(weight):
+        return torch.permute(weight, (0, 3, 1, 2))
+
+    def next_scale(scale, good, gradient, interval):
+        if not torch.isfinite(gradient).all():
+            return scale / 2, 0
+        return (scale * 2, 0) if good == interval - 1 else (scale, good + 1)
+
+    def seconds_per_call(run, wait, clock, calls):
+        times = []
+        for count in (1, calls):
+            wait()
+            times.append(clock())
+            for _ in range(count):
+                run()
+        wait()
+        return torch.tensor(clock() - times[-1], dtype=torch.float64) / calls
+
     return named(locals())
 
 
@@ -632,6 +653,26 @@ def mlx_solutions():
 
     def token_seconds(parameters, batch, size, peak, bandwidth):
         return mx.maximum(mx.array(2 * parameters * batch / peak), mx.array(size * parameters / bandwidth))
+
+    def round_to_bfloat16(x):
+        return x.astype(mx.bfloat16).astype(x.dtype)
+
+    def to_oihw(weight):
+        return mx.transpose(weight, (0, 3, 1, 2))
+
+    def next_scale(scale, good, gradient, interval):
+        if not mx.isfinite(gradient).all().item():
+            return scale / 2, 0
+        return (scale * 2, 0) if good == interval - 1 else (scale, good + 1)
+
+    def seconds_per_call(run, wait, clock, calls):
+        run()
+        wait()
+        start = clock()
+        for _ in range(calls):
+            run()
+        wait()
+        return mx.array((clock() - start) / calls)
 
     return named(locals())
 

@@ -93,10 +93,10 @@
 
     function describe(points) {
       const losses = points.map(point => surfaces[settings.surface](...point)[0]);
-      const first = losses.findIndex(loss => loss < losses[0] / 100);
+      const high = losses.reduce((last, loss, i) => (loss >= losses[0] / 100 ? i : last), 0);
       const end = isFar(points[points.length - 1]) ? `It flies away: far outside after ${points.length - 1} steps.`
-        : first < 0 ? `A hundredth of the first loss is not reached in ${STEPS} steps.`
-        : `A hundredth of the first loss is reached at step ${first}.`;
+        : high === STEPS ? `After ${STEPS} steps the loss is above a hundredth of the first.`
+        : `From step ${high + 1} on the loss is below a hundredth of the first.`;
       const [a, b] = settings.start.map(value => String(rounded(value, 2)).replace("-", "−"));
       const momenta = data.without.includes(settings.optimizer) ? "" : `, momentum ${settings.momentum}`;
       const words = `${settings.surface}, ${settings.optimizer}, learning rate ${settings.lr}${momenta}`;

@@ -126,7 +126,7 @@ def contours(surface):
     found = []
     for level in 0.08 * 2.5 ** np.arange(8):
         if surface == "two minima":
-            x = np.linspace(-4.0, 4.0, 201)
+            x = np.linspace(-4.0, 4.0, 161)
             y = np.sqrt(np.maximum(level - two_minima(x, 0.0)[0], 0.0) / 2.0)
             inside = np.flatnonzero(y > 0)
             for part in np.split(inside, np.flatnonzero(np.diff(inside) > 1) + 1):
@@ -171,13 +171,13 @@ def summary(settings):
     """What the picture is called aloud; the script says the same."""
     points, surface = trace(settings), SURFACES[settings["surface"]]
     losses = [surface(*point)[0] for point in points]
-    first = next((i for i, loss in enumerate(losses) if loss < losses[0] / 100.0), None)
-    if len(points) <= STEPS or np.abs(points[-1]).max() >= FAR:
+    high = max(i for i, loss in enumerate(losses) if loss >= losses[0] / 100.0)
+    if np.abs(points[-1]).max() >= FAR:
         end = f"It flies away: far outside after {len(points) - 1} steps."
-    elif first is None:
-        end = f"A hundredth of the first loss is not reached in {STEPS} steps."
+    elif high == STEPS:
+        end = f"After {STEPS} steps the loss is above a hundredth of the first."
     else:
-        end = f"A hundredth of the first loss is reached at step {first}."
+        end = f"From step {high + 1} on the loss is below a hundredth of the first."
     x, y = (f"{rounded(value, 2):g}".replace("-", "−") for value in settings["start"])
     optimizer, momentum = settings["optimizer"], f", momentum {settings['momentum']:g}"
     if optimizer in WITHOUT_MOMENTUM:

@@ -211,7 +211,7 @@ adam_step.diagnose(
 def _lion_state(decay=0.3):
     def make(rng):
         w, g, m = rng.normal(size=(3, 8, 5))
-        return w, g, m, 0.1, 0.6, 0.95, decay
+        return w, g, m, 0.1, 0.6, 0.75, decay
 
     return make
 

@@ -61,8 +61,8 @@ class Optimizer:
 class SGD(Optimizer):
     """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
-    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g:
-    an L2 penalty."""
+    Nesterov: w <- w - lr (g + mu v)  (eq-nesterov; Nesterov 1983). `weight_decay` adds its multiple of w
+    to g: an L2 penalty  (eq-l2-descent)."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
@@ -99,7 +99,7 @@ class Adam(Optimizer):
     """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam).
 
     m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero
-    (Kingma & Ba 2015)."""
+    (eq-adam-bias; Kingma & Ba 2015)."""
 
     slots = {"m": "m", "v": "v"}
 

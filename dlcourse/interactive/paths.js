@@ -1,6 +1,6 @@
 (() => {
   "use strict";
-  const STEPS = 60, FAR = 100, WIDTH = 640, HEIGHT = 400, UNIT = 80, LOWEST = 0.621025;
+  const STEPS = 60, FAR = 100, WIDTH = 640, HEIGHT = 400, UNIT = 80, LOWEST = 0.621;
   const svgTags = ["circle", "path"];
   const surfaces = {
     "valley": (x, y) => [(x * x + 20 * y * y) / 2, [x, 20 * y]],

@@ -30,6 +30,11 @@ def descend(optimizer, gradients, lr):
     return found
 
 
+def near(a, b, rtol):
+    """Assert what holds on average, in the limit or to leading order: no error of the ledger."""
+    np.testing.assert_allclose(a, b, rtol=rtol)
+
+
 # ---------------------------------------------------------------- the gradient of a batch
 
 
@@ -49,7 +54,7 @@ def every_batch(g, size, replacement):
     return np.array([g[list(i)].mean(axis=0) for i in choose(range(len(g)), **extra)])
 
 
-@pytest.mark.equation("eq-batch-gradient")
+@pytest.mark.equation("eq-batch-gradient", formula_only=True)
 @pytest.mark.parametrize("replacement", [True, False])
 def test_batch_gradient(examples, replacement):
     batches = every_batch(examples, 3, replacement)
@@ -57,7 +62,7 @@ def test_batch_gradient(examples, replacement):
     assert_lines_agree([batches.mean(axis=0), marginal, examples.mean(axis=0)], rtol=1e-13)
 
 
-@pytest.mark.equation("eq-batch-noise")
+@pytest.mark.equation("eq-batch-noise", formula_only=True)
 def test_batch_noise(examples):
     g, B, S2 = examples.mean(axis=0), 3, spread(examples)
     d = examples - g
@@ -90,7 +95,7 @@ def test_batch_noise_without_replacement(examples, B):
     assert_lines_agree(lines, rtol=1e-12)
 
 
-@pytest.mark.equation("eq-noise-scale")
+@pytest.mark.equation("eq-noise-scale", formula_only=True)
 @pytest.mark.parametrize("B", [1, 2, 4])
 def test_noise_scale(examples, rng, B):
     curvature, w, w_min = 1.7, rng.normal(size=3), rng.normal(size=3)
@@ -113,7 +118,7 @@ def test_noise_scale(examples, rng, B):
     assert_lines_agree([loss(w) - np.mean(loss(w - best * batches)), g2 / (2 * curvature) * B / (B + B0)], rtol=1e-12)
 
 
-@pytest.mark.equation("eq-noise-floor")
+@pytest.mark.equation("eq-noise-floor", formula_only=True)
 def test_noise_floor(rng):
     eta, curvature, sigma = 0.3, 2.5, 0.7
     q = 5.0
@@ -125,7 +130,7 @@ def test_noise_floor(rng):
     w = np.zeros(200_000)
     for _ in range(40):
         w = (1 - eta * curvature) * w - eta * sigma * rng.normal(size=w.shape)
-    assert_same("walkers", np.mean(w**2), q, rtol=0.02)
+    near(np.mean(w**2), q, rtol=0.02)
 
 
 # ---------------------------------------------------------------- a bowl
@@ -133,7 +138,7 @@ def test_noise_floor(rng):
 CURVATURES = np.array([0.5, 1.3, 4.0, 8.0])
 
 
-@pytest.mark.equation("eq-quadratic-descent")
+@pytest.mark.equation("eq-quadratic-descent", formula_only=True)
 def test_quadratic_descent(rng):
     q, _ = np.linalg.qr(rng.normal(size=(4, 4)))
     A, w_min, start, eta, t = q @ np.diag(CURVATURES) @ q.T, rng.normal(size=4), rng.normal(size=4), 0.2, 12
@@ -154,7 +159,7 @@ def test_quadratic_descent(rng):
         assert (np.abs(1 - eta * CURVATURES).max() < 1) == is_stable
 
 
-@pytest.mark.equation("eq-descent-rate")
+@pytest.mark.equation("eq-descent-rate", formula_only=True)
 def test_descent_rate():
     low, high = CURVATURES[0], CURVATURES[-1]
     kappa, eta = high / low, 2 / (high + low)
@@ -169,11 +174,11 @@ def test_descent_rate():
     for other in (0.95 * eta, 1.05 * eta):  # no other learning rate is as good
         assert np.abs(1 - other * CURVATURES).max() > lines[0]
     path = descend(SGD(Weights(np.ones(4))), [lambda w: CURVATURES * w] * 200, eta)
-    assert_same("measured", (np.linalg.norm(path[-1]) / np.linalg.norm(path[99])) ** 0.01, lines[0], rtol=1e-6)
-    assert_same("ln rho for large kappa", math.log((1e4 - 1) / (1e4 + 1)), -2 / 1e4, rtol=1e-6)
+    near((np.linalg.norm(path[-1]) / np.linalg.norm(path[99])) ** 0.01, lines[0], rtol=1e-6)
+    near(math.log((1e4 - 1) / (1e4 + 1)), -2 / 1e4, rtol=1e-6)
 
 
-@pytest.mark.equation("eq-momentum-recurrence")
+@pytest.mark.equation("eq-momentum-recurrence", formula_only=True)
 def test_momentum_recurrence():
     mu, eta, curvature = 0.8, 0.3, 2.0
     e = [np.array([1.5]), *descend(SGD(Weights([1.5]), momentum=mu), [lambda w: curvature * w] * 6, eta)]
@@ -192,7 +197,7 @@ def roots(total, product):
     return np.roots([1.0, -total, product]).astype(complex)
 
 
-@pytest.mark.equation("eq-momentum-roots")
+@pytest.mark.equation("eq-momentum-roots", formula_only=True)
 def test_momentum_roots(rng):
     seen = set()
     for _ in range(4000):
@@ -234,13 +239,13 @@ def test_momentum_rate(kappa):
     def rate(eta, mu):
         return max(np.abs(roots(1 + mu - eta * c, mu)).max() for c in np.geomspace(low, high, 9))
 
-    assert_same("rate at the best settings", rate(eta, mu), rho, rtol=1e-6)  # double roots keep half the digits
+    near(rate(eta, mu), rho, rtol=1e-6)  # double roots keep half the digits
     for other in itertools.product((0.8 * eta, eta, 1.2 * eta), (0.9 * mu, mu, min(0.99, 1.05 * mu))):
         assert rate(*other) > rho - 1e-6
     curvatures = np.geomspace(low, high, 9)
     path = descend(SGD(Weights(np.ones(9)), momentum=mu), [lambda w: curvatures * w] * 200, eta)
     measured = (np.linalg.norm(path[-1]) / np.linalg.norm(path[99]) / 2) ** 0.01  # t rho^t: the factor t has doubled
-    assert_same("measured", measured, rho, rtol=2e-3)
+    near(measured, rho, rtol=2e-3)
 
 
 @pytest.mark.equation("eq-nesterov")
@@ -269,7 +274,7 @@ def test_nesterov_looks_ahead(rng):
         w, v = w_next, v_next
 
 
-@pytest.mark.equation("eq-nesterov-recurrence")
+@pytest.mark.equation("eq-nesterov-recurrence", formula_only=True)
 def test_nesterov_recurrence():
     mu, eta, curvature = 0.8, 0.2, 1.9
     y = [np.array([1.5]), *descend(SGD(Weights([1.5]), momentum=mu, nesterov=True), [lambda w: curvature * w] * 6, eta)]
@@ -284,7 +289,7 @@ def test_nesterov_recurrence():
         assert (np.abs(roots((1 - s) * (1 + mu), (1 - s) * mu)).max() < 1) == is_stable
 
 
-@pytest.mark.equation("eq-nesterov-rate")
+@pytest.mark.equation("eq-nesterov-rate", formula_only=True)
 @pytest.mark.parametrize("kappa", [4.0, 100.0])
 def test_nesterov_rate(kappa):
     low, high = 0.7, 0.7 * kappa
@@ -298,13 +303,14 @@ def test_nesterov_rate(kappa):
         s = eta * curvature
         assert (1 - s) * (1 + mu) ** 2 <= 4 * mu * (1 + 1e-12), "complex or equal roots"
         moduli.append(np.abs(roots((1 - s) * (1 + mu), (1 - s) * mu)).max())
-        assert_same("modulus", 1 + moduli[-1], 1 + math.sqrt(max(0.0, mu * (1 - s))), rtol=1e-6)
+        if s < 0.99:  # at s = 1 both roots are zero
+            near(moduli[-1], math.sqrt(mu * (1 - s)), rtol=1e-6)
     assert_lines_agree([math.sqrt(mu * (1 - u**2)), math.sqrt((1 - u) ** 2), 1 - 1 / math.sqrt(kappa)], rtol=1e-12)
-    assert_same("the slowest direction", max(moduli), 1 - u, rtol=1e-6)
+    near(max(moduli), 1 - u, rtol=1e-6)
     curvatures = np.geomspace(low, high, 9)
     path = descend(SGD(Weights(np.ones(9)), momentum=mu, nesterov=True), [lambda w: curvatures * w] * 400, eta)
     measured = (np.linalg.norm(path[-1]) / np.linalg.norm(path[199]) / 2) ** (1 / 200)
-    assert_same("measured", measured, 1 - u, rtol=2e-3)
+    near(measured, 1 - u, rtol=2e-3)
 
 
 # ---------------------------------------------------------------- updates
@@ -341,10 +347,10 @@ def test_adam_bias(rng):
     many = np.random.default_rng(3).normal(2.0, 1.0, size=(5, 200_000))
     optimizer = Adam(Weights(np.zeros(200_000)), (beta1, beta2))
     descend(optimizer, many, 0.1)
-    assert_same("E m^", np.mean(optimizer.state()["m.w"]) / (1 - beta1**5), 2.0, rtol=5e-3)
+    near(np.mean(optimizer.state()["m.w"]) / (1 - beta1**5), 2.0, rtol=5e-3)
 
 
-@pytest.mark.equation("eq-adam-first-step")
+@pytest.mark.equation("eq-adam-first-step", formula_only=True)
 def test_adam_first_step():
     import mlx.core as mx
     import mlx.optimizers
@@ -352,21 +358,19 @@ def test_adam_first_step():
     beta1, beta2, eps, lr = 0.9, 0.999, 1e-8, 0.1
     for g in (1e-3, 5.0):
         moved = -descend(Adam(Weights([0.0]), (beta1, beta2), eps), [np.array([g])], lr)[0][0]
-        assert_lines_agree([moved, lr * g / (g + eps), lr], rtol=2e-5)
+        assert_lines_agree([moved, lr * g / (g + eps)], rtol=1e-12)
+        near(moved, lr, rtol=2e-5)
         m, v = (1 - beta1) * g, (1 - beta2) * g**2
-        lines = [
-            lr * m / (math.sqrt(v) + eps),
-            lr * (1 - beta1) * g / (math.sqrt(1 - beta2) * g + eps),
-            lr * (1 - beta1) / math.sqrt(1 - beta2),
-        ]
-        assert_lines_agree(lines, rtol=1e-3)
-        bare = mlx.optimizers.Adam(lr)  # without correction, MLX's default
-        moved = -bare.apply_gradients({"w": mx.array([g])}, {"w": mx.array([0.0])})["w"].item()
-        assert_same("MLX's default", moved, lines[1], rtol=1e-4)
-    assert_same("the factor", 0.1 / math.sqrt(0.001), 3.1623, rtol=1e-4)
+        bare = lr * m / (math.sqrt(v) + eps)
+        assert_lines_agree([bare, lr * (1 - beta1) * g / (math.sqrt(1 - beta2) * g + eps)], rtol=1e-12)
+        near(bare, lr * (1 - beta1) / math.sqrt(1 - beta2), rtol=1e-3)
+        theirs = mlx.optimizers.Adam(lr)  # without correction, MLX's default, in float32
+        moved = -theirs.apply_gradients({"w": mx.array([g])}, {"w": mx.array([0.0])})["w"].item()
+        near(moved, bare, rtol=1e-4)
+    near(0.1 / math.sqrt(0.001), 3.2, rtol=0.02)
 
 
-@pytest.mark.equation("eq-sign-descent")
+@pytest.mark.equation("eq-sign-descent", formula_only=True)
 def test_sign_descent(rng):
     g, eta = rng.normal(size=6), 0.3
     best = -eta * np.sign(g)
@@ -420,7 +424,7 @@ def test_l2_is_decay_for_descent(rng):
     assert np.abs(by_penalty - shrunk).max() > 1e-3
 
 
-@pytest.mark.equation("eq-l2-adam")
+@pytest.mark.equation("eq-l2-adam", formula_only=True)
 def test_l2_is_no_decay_for_adam(rng):
     eta, decay, beta2, eps = 0.1, 0.3, 0.9, 0.01
     w, v = rng.normal(size=(2, 3)), 0.0

@@ -45,7 +45,7 @@ def edge(start, end, words):
     drawn = [f"<line x1='{x1:g}' y1='{y1}' x2='{x2:g}' y2='{y2}' stroke='{BLUE}' stroke-width='2.2' marker-end='url(#head)'/>"]
     if words:
         above = y2 < y1
-        drawn.append(text((x1 + x2) / 2 - 8, (min if above else max)(y1, y2) + (-8 if above else 20), words, GREY, 13))
+        drawn.append(text((x1 + x2) / 2 - 6, (y1 + y2) / 2 + (-4 if above else 14), words, GREY, 13, anchor="end"))
     return drawn
 
 

@@ -46,8 +46,8 @@ def test_equals_torch_optim_over_50_steps(kind, options, rng):
             group["lr"] = lr
         ours.step(lr)
         theirs.step()
-    for name, array in model.state().items():
-        assert_close(name, array, tensors[name].detach().numpy(), 1e-12)
+        for name, array in model.state().items():
+            assert_close(name, array, tensors[name].detach().numpy(), 1e-12)
 
 
 def test_buffer_and_rebinding():

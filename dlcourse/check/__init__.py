@@ -20,6 +20,12 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.evaluation import (
+    calibration_gap,
+    precision_recall_f1,
+    rank_auc,
+    standardize_split,
+)
 from dlcourse.check.gpt import (
     gpt_parameters,
     next_token_pairs,
@@ -107,6 +113,10 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
+        standardize_split,
+        precision_recall_f1,
+        rank_auc,
+        calibration_gap,
     )
 }
 

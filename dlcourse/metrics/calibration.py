@@ -73,12 +73,12 @@ def brier_parts(p, labels, bins=None, strategy="uniform"):
         _, place = np.unique(place, return_inverse=True)
     count, base = np.bincount(place), positive.mean()
     predicted, observed = (np.bincount(place, values) / count for values in (p, positive))
-    dp, dy = p - predicted[place], positive - observed[place]
+    dp = p - predicted[place]  # adds up to 0 in each group, so that y needs no mean taken away
     return BrierParts(
         float(np.average((predicted - observed) ** 2, weights=count)),
         float(np.average((observed - base) ** 2, weights=count)),
         float(base * (1 - base)),
-        float(np.mean(dp * dp - 2 * dp * dy)),
+        float(np.mean(dp * dp - 2 * dp * positive)),
     )
 
 
@@ -92,7 +92,7 @@ def top_class(p, labels):
 
 
 def _binned(p, labels, bins, strategy):
-    """(p (N,), 1.0 where positive (N,), bin of each example (N,))"""
+    """(p (N,), labels (N,), bin of each example (N,))"""
     labels = _check("probabilities", p, labels)
     p, positive = _probabilities(p).ravel(), _positive(labels)
     if strategy not in BINS:
@@ -116,4 +116,4 @@ def _probabilities(p):
 def _positive(labels):
     if not np.isin(labels, (0, 1)).all():
         raise ValueError("labels are 0 and 1: write labels == c for class c against the rest")
-    return np.ravel(labels).astype(np.float64)
+    return np.ravel(labels)

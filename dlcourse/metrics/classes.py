@@ -22,7 +22,7 @@ def predictions(logits):
     A logit above 0 is a probability above 1/2, since sigmoid is increasing and sigmoid(0) = 1/2."""
     logits = np.asarray(logits)
     if logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1):
-        return (logits.reshape(-1) > 0).astype(np.int64)
+        return (logits.ravel() > 0).astype(np.int64)
     return logits.argmax(axis=-1)
 
 
@@ -94,7 +94,7 @@ def balanced_accuracy(predicted, labels):
 
 
 def _counts(predicted, labels, average, classes):
-    """(TP, called, there), each (V,) for the classes that count, (1,) for "binary" and "micro"; and the weights of a mean over them."""
+    """(TP, called, there), each (V,) for the classes that count, (1,) for "binary", () for "micro"; and the weights of a mean over them."""
     if average not in AVERAGES:
         raise ValueError(f"unknown average {average!r}: choose one of {', '.join(AVERAGES)}")
     labels = _check("predictions", predicted, labels)
@@ -111,7 +111,7 @@ def _counts(predicted, labels, average, classes):
     if average == "binary":
         return hits[1:], called[1:], there[1:], None
     if average == "micro":
-        return hits.sum(keepdims=True), called.sum(keepdims=True), there.sum(keepdims=True), None
+        return hits.sum(), called.sum(), there.sum(), None
     if classes is None:
         occurs = called + there > 0
         hits, called, there = hits[occurs], called[occurs], there[occurs]

@@ -404,3 +404,30 @@ def hidden_loss(logits, targets):
 def best_span(start, end):
     pairs = [(a, b) for a in range(len(start)) for b in range(a, len(end))]
     return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
+
+
+def standardize_split(train, test):
+    mean, centred = train.mean(axis=0), train - train.mean(axis=0)
+    s = np.sqrt((centred * centred).mean(axis=0))
+    s[s == 0] = 1.0
+    return centred / s, (test - mean) / s
+
+
+def precision_recall_f1(predicted, labels):
+    tp = (predicted * labels).sum()
+    called, there = predicted.sum(), labels.sum()
+    shares = [2 * tp / n if n else 0.0 for n in (2 * called, 2 * there, called + there)]
+    return tuple(shares)
+
+
+def rank_auc(scores, labels):
+    total = 0.0
+    for s in scores[labels == 1]:
+        for t in scores[labels == 0]:
+            total += 1.0 if s > t else 0.5 if s == t else 0.0
+    return total / (labels.sum() * (1 - labels).sum())
+
+
+def calibration_gap(p, labels, bins):
+    group = np.digitize(p, np.arange(1, bins) / bins, right=True)
+    return sum(abs((labels - p)[group == g].sum()) for g in set(group)) / len(p)

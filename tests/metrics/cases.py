@@ -1,5 +1,6 @@
 """Slow and obvious versions of the metrics, and what each module must pass; the mutants of `tests/test_mutants.py` run through the same."""
 
+import inspect
 import itertools
 import math
 import re
@@ -61,6 +62,7 @@ def check_classes(m):
     assert m.predictions(np.arange(12.0).reshape(2, 3, 2) % 5).tolist() == [[1, 1, 0], [1, 1, 1]]
     assert m.predictions(np.array([[[1.0], [2.0]]])).tolist() == [[0, 0]]  # (1, 2, 1): positions of one class
     assert m.predictions([[0.0, 1.0]]).tolist() == [1]
+    assert m.predictions(np.array([[[0.0, 1.0, 2.0]]])).tolist() == [[2]]  # (1, 1, 3): one position of three classes
     hits = sum(a == b for a, b in zip(guess, labels, strict=True))
     assert m.right(logits, labels) == hits and m.accuracy(logits, labels) == hits / 60
     hidden = np.where(np.arange(60) % 3 == 0, -100, labels)
@@ -119,6 +121,10 @@ def check_undefined(m):
         ):
             found, said = quiet(m, lambda metric=metric, guess=guess, labels=labels: metric(guess, labels))
             assert found == value and len(said) == undefined
+    value, said = quiet(m, lambda: m.recall([0, 2], [0, 0], "macro"))  # class 2 is called, but has no example
+    assert value == 0.25 and len(said) == 1
+    many = np.arange(40, dtype=np.uint8) % 20
+    assert m.f1(many, many, "macro") == 1.0  # 19 * 20 + 19 is no uint8
     _, said = quiet(m, lambda: m.precision([0, 0], [0, 2], "macro"))
     assert said == ["precision is 0 / 0 for 1 of 2 classes, and called 0"]
     assert m.precision([0, 2], [0, 2], "none").tolist() == [1, 1]
@@ -272,7 +278,8 @@ def check_calibration(m):
     p = np.concatenate([np.linspace(0, 1, 11), [0.05, 0.95]])
     labels = np.arange(13) % 2
     close(m.reliability(p, labels).predicted, m.reliability(p, labels, 10, "uniform").predicted)
-    close(m.calibration_error(p, labels), m.calibration_error(p, labels, 10, "uniform"))
+    other, truth = RNG(6).random(40), RNG(7).integers(0, 2, 40)
+    close(m.calibration_error(other, truth), m.calibration_error(other, truth, 10, "uniform"))
     close(m.brier_parts(p, labels, 10).within, m.brier_parts(p, labels, 10, "uniform").within)
     assert m.reliability(p, labels).count.tolist() == [3, 1, 1, 1, 1, 1, 1, 1, 1, 2]  # 0, 0.05 and 0.1: an upper edge belongs to its bin
     many, labels = RNG(4).dirichlet(np.ones(3), size=20), RNG(5).integers(0, 3, 20)
@@ -357,7 +364,7 @@ def check_bootstrap(m):
             values.append(statistic(x[index], y[index]))
         close(found, [statistic(x, y), np.percentile(values, 10), np.percentile(values, 90)])
         assert all(isinstance(v, float) for v in found)
-    assert m.bootstrap(np.mean, x, rng=RNG(0)) == m.bootstrap(np.mean, x, rng=RNG(0), resamples=2000, level=0.95)
+    assert [inspect.signature(m.bootstrap).parameters[name].default for name in ("resamples", "level", "strata")] == [2000, 0.95, None]
     assert m.bootstrap(np.mean, x, rng=RNG(0), resamples=10, strata=labels) == m.bootstrap(
         np.mean, x, rng=RNG(0), resamples=10, strata=labels * 3.0
     )
@@ -376,9 +383,9 @@ def check_bootstrap(m):
             lambda: m.bootstrap(package.roc_auc, x[:3], labels[:3], rng=RNG(0), resamples=50),
         ),
         ("no examples", lambda: m.bootstrap(np.mean, [], rng=RNG(0))),
-        ("11 rows but 12 labels", lambda: m.bootstrap(statistic, x, y[:11], rng=RNG(0))),
-        ("12 rows but 3 labels", lambda: m.bootstrap(np.mean, x, rng=RNG(0), strata=[0, 1, 1])),
-        ("level=2", lambda: m.bootstrap(np.mean, x, rng=RNG(0), level=2)),
+        ("11 rows but 12 labels", lambda: m.bootstrap(statistic, x, y[:11], rng=RNG(0), resamples=1)),
+        ("12 rows but 3 labels", lambda: m.bootstrap(np.mean, x, rng=RNG(0), strata=[0, 1, 1], resamples=1)),
+        ("level=2", lambda: m.bootstrap(np.mean, x, rng=RNG(0), level=2, resamples=1)),
     ):
         raises(ValueError, sentence, call)
 
@@ -415,9 +422,10 @@ def check_paired(m):
     flat = m.permutation_test(lambda p, y: float(np.mean(p * y)), a[:, 0], b[:, 0], y, RNG(7), rounds=200)
     assert 0 < flat <= 1
     # differences that are equal but for rounding count as equal: thirds, added in another order
-    thirds = m.permutation_test(lambda p, y: float(np.sum(p) / 3), [0.1, 0.2, 0.3], [0.0, 0.0, 0.0], [0, 0, 0], RNG(0), rounds=1000)
-    assert 0.2 < thirds < 0.3
-    assert 1 / 10001 <= m.permutation_test(lambda p, y: float(p.mean()), np.ones(30), np.zeros(30), np.zeros(30), RNG(0)) < 2 / 10000
+    thirds = m.permutation_test(lambda p, y: float(np.sum(p) / 3), [0.1, 0.2, 0.3], [0.0, 0.0, 0.0], [0, 0, 0], RNG(0), rounds=400)
+    assert 0.2 < thirds < 0.3, thirds
+    assert inspect.signature(m.permutation_test).parameters["rounds"].default == 10_000
+    assert m.permutation_test(lambda p, y: float(p.mean()), np.ones(30), np.zeros(30), np.zeros(30), RNG(0), rounds=99) == 1 / 100
     for sentence, call in (
         ("no examples", lambda: m.mcnemar([], [], [])),
         ("1 predictions but 2 labels", lambda: m.mcnemar([0], [0, 1], [0, 1])),

@@ -198,6 +198,24 @@ ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 EQUIVALENT = {
+    ("dlcourse.metrics.uncertainty", "wilson", "0.5 + _level(level) / 2 -> 0.5 - _level(level) / 2"): "the quantile is squared",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "difference >= observed - 1e-12 -> difference > observed - 1e-12",
+    ): "differences are equal to rounding, or far apart",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "rng.random(len(labels)) < 0.5 -> rng.random(len(labels)) <= 0.5",
+    ): "exactly 0.5 is hardly ever drawn",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "rng.random(len(labels)) < 0.5 -> rng.random(len(labels)) > 0.5",
+    ): "to exchange the others exchanges the models",
+    ("dlcourse.metrics.uncertainty", "_groups", "0 -> -1"): "all have one length",
+    ("dlcourse.metrics.uncertainty", "_groups", "0 -> -1 (number 3)"): "all have one length",
     ("dlcourse.metrics.classes", "_counts", "1 -> 2 (number 2)"): "a class that occurs nowhere does not count",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",

@@ -45,7 +45,7 @@ def right(logits, labels):
 
 
 def confusion(predicted, labels, classes):
-    """Counts: row i, column j holds how many examples of class i were predicted as j.  (N,), (N,) -> (V, V) int64, V = `classes`
+    """Counts: row i, column j holds how many examples of class i were predicted as j  (eq-confusion).  (N,), (N,) -> (V, V) int64, V = `classes`
 
     Raises ValueError when there are no examples, the lengths differ, or a class lies outside 0 ... V-1."""
     labels, predicted = _check("predictions", predicted, labels), np.asarray(predicted)

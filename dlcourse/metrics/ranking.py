@@ -29,7 +29,7 @@ def roc_curve(scores, labels):
 
 
 def roc_auc(scores, labels):
-    """The probability that a random positive has a larger score than a random negative, ties counted half  (eq-auc-ranks; Hanley & McNeil 1982).
+    """The probability that a random positive has a larger score than a random negative, ties counted half  (eq-auc, eq-auc-ranks; Hanley & McNeil 1982).
 
     (N,), (N,) -> float, the area under `roc_curve`; time N log N. One class alone gives NaN with an UndefinedMetricWarning.
     Raises ValueError as `roc_curve` does."""

@@ -37,8 +37,8 @@ def wilson(hits, trials, level=0.95):
     share, a = hits / trials, z * z / trials
     middle = (share + a / 2) / (1 + a)
     half = math.sqrt(a * share * (1 - share) + a * a / 4) / (1 + a)
-    low = middle - half if hits else 0.0  # exactly, without rounding
-    return Interval(share, low, middle + half if hits < trials else 1.0)
+    # for no hits the difference is exactly 0; for nothing but hits the sum is rounded
+    return Interval(share, middle - half, middle + half if hits < trials else 1.0)
 
 
 def bootstrap(statistic, *arrays, rng, resamples=2000, level=0.95, strata=None):
@@ -78,22 +78,25 @@ def mcnemar(a, b, labels):
     # Python's whole numbers: NumPy's overflow in 2**n
     only_a, only_b = int(np.sum(right_a & ~right_b)), int(np.sum(right_b & ~right_a))
     n, k = only_a + only_b, min(only_a, only_b)
-    tail = sum(math.comb(n, j) for j in range(k + 1))
+    tail = term = 1
+    for j in range(k):
+        term = term * (n - j) // (j + 1)  # n over j + 1
+        tail += term
     return McNemar(only_a, only_b, min(1.0, 2 * tail / 2**n))
 
 
 def permutation_test(statistic, a, b, labels, rng, rounds=10_000):
     """The p-value of "the models could be exchanged", by exchanging their answers  (eq-permutation-test; Noreen 1989).
 
-    statistic(predictions, labels) -> float; a, b (N, ...), what two models say of the same examples. In each round every example's two
-    answers are exchanged or not, by a fair coin; p is the share of rounds, the given one among them, whose difference is at least as
-    large. Raises ValueError for no examples and lengths that differ."""
+    statistic(predictions, labels) -> float; a, b (N, ...), what two models say of the same examples, on one scale: for AUC exchange
+    `ranks(scores)`. In each round every example's two answers are exchanged or not, by a fair coin; p is the share of rounds, the given
+    one among them, whose difference is at least as large. Raises ValueError for no examples and lengths that differ."""
     labels = _check("predictions", a, labels)
     a, b = np.asarray(a), np.asarray(b)
     _check("predictions", b, labels)
     observed, extreme = abs(statistic(a, labels) - statistic(b, labels)), 1
     for _ in range(rounds):
-        swap = (rng.random(len(labels)) < 0.5).reshape(-1, *(1,) * (a.ndim - 1))
+        swap = np.expand_dims(rng.random(len(labels)) < 0.5, tuple(range(1, a.ndim)))
         one, other = np.where(swap, b, a), np.where(swap, a, b)
         difference = abs(statistic(one, labels) - statistic(other, labels))
         extreme += difference >= observed - 1e-12  # equal differences, rounded otherwise

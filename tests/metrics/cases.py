@@ -421,9 +421,13 @@ def check_paired(m):
     assert m.permutation_test(statistic, a, a, y, RNG(0), rounds=9) == 1.0
     flat = m.permutation_test(lambda p, y: float(np.mean(p * y)), a[:, 0], b[:, 0], y, RNG(7), rounds=200)
     assert 0 < flat <= 1
-    # differences that are equal but for rounding count as equal: thirds, added in another order
-    thirds = m.permutation_test(lambda p, y: float(np.sum(p) / 3), [0.1, 0.2, 0.3], [0.0, 0.0, 0.0], [0, 0, 0], RNG(0), rounds=400)
-    assert 0.2 < thirds < 0.3, thirds
+    # differences that are equal but for rounding count as equal: tenths as whole numbers, which are exact
+    one, two, nothing = np.array([1, 2, 0, 3]), np.array([0, 0, 3, 0]), np.zeros(4)
+    exact, rounded = (
+        m.permutation_test(lambda p, y: float(np.add.accumulate(p)[-1]), a, b, nothing, RNG(0), rounds=200)
+        for a, b in ((one, two), (one / 10, two / 10))
+    )
+    assert exact == rounded
     assert inspect.signature(m.permutation_test).parameters["rounds"].default == 10_000
     assert m.permutation_test(lambda p, y: float(p.mean()), np.ones(30), np.zeros(30), np.zeros(30), RNG(0), rounds=99) == 1 / 100
     for sentence, call in (

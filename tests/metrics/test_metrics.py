@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from dlcourse import data, metrics
 from tests.metrics import cases
 
-FEW = settings(max_examples=150, deadline=None)
+FEW = settings(max_examples=60, deadline=None)
 
 
 @pytest.mark.parametrize(
@@ -38,26 +38,22 @@ def test_against_slow_versions(module, check):
 
 
 def outcome(call):
-    """(result, whether it warned), or ("ValueError", None): what a function does with an input."""
+    """(result, whether it warned), or ("refused", None): what a function does with an input."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
             value = call()
-        except ValueError:
-            return "ValueError", None
+        except (ValueError, IndexError):  # scikit-learn's curves of no examples end in an IndexError
+            return "refused", None
     return value, bool(caught)
 
 
 def assert_equal_behaviour(ours, theirs, warns=True):
     mine, other = outcome(ours), outcome(theirs)
-    if "ValueError" in (type(mine[0]) is str and mine[0], type(other[0]) is str and other[0]):
+    if "refused" in (str(mine[0]), str(other[0])):
         assert mine == other
         return
-    for a, b in zip(
-        np.atleast_1d(mine[0]) if not isinstance(mine[0], tuple) else mine[0],
-        np.atleast_1d(other[0]) if not isinstance(other[0], tuple) else other[0],
-        strict=True,
-    ):
+    for a, b in zip(*(value if isinstance(value, tuple) else (value,) for value, _ in (mine, other)), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
     if warns:
         assert mine[1] == other[1]
@@ -135,7 +131,7 @@ def test_confusion_accuracy_and_balanced_accuracy(case):
 @example(([0.5, 0.5], [0, 1]))
 @example(([math.nan, 0.5], [0, 1]))
 @example(([math.inf, 0.5], [0, 1]))
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_ranking(case):
     scores, labels = case
     assert_equal_behaviour(lambda: metrics.roc_auc(scores, labels), lambda: sklearn.metrics.roc_auc_score(labels, scores))
@@ -157,7 +153,7 @@ def test_ranking(case):
 @example(([0.0, 1.0, 0.5], [0, 0, 0]), 2)
 @example(([1.5, 0.5], [0, 1]), 10)
 @example(([math.nan, 0.5], [0, 1]), 10)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=200, deadline=None)
 def test_calibration(case, bins):
     p, labels = case
     assert_equal_behaviour(lambda: metrics.brier(p, labels), lambda: sklearn.metrics.brier_score_loss(labels, p, pos_label=1))
@@ -246,7 +242,9 @@ def test_p_values_are_uniform_at_most(rng):
 
 
 def test_other_frameworks_arrays():
-    torch, mx = pytest.importorskip("torch"), pytest.importorskip("mlx.core")
+    import mlx.core as mx
+    import torch
+
     scores, labels = [0.1, 0.75, 0.5, 0.5], [0, 1, 1, 0]
     for make in (torch.tensor, mx.array):
         assert metrics.roc_auc(make(scores), make(labels)) == 0.875

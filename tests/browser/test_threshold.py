@@ -71,7 +71,7 @@ def test_rare_positives_leave_the_roc_curve_and_bend_the_other(visit):
 def test_keyboard_moves_the_threshold(visit):
     page = visit()
     start = state(page)["place"]
-    page.get_by_label("Called positive").focus()
+    page.get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
     assert state(page)["place"] == start + 1
     page.keyboard.press("Home")

@@ -270,8 +270,8 @@ def torch_solutions():
     def precision_recall_f1(predicted, labels):
         tp = (predicted & labels).sum()
         sizes = torch.stack([predicted.sum(), labels.sum(), predicted.sum() + labels.sum()])
-        shares = torch.stack([tp, tp, 2 * tp]) / sizes.clamp(min=1)
-        return tuple(shares.double())
+        shares = torch.stack([tp, tp, 2 * tp]).double() / sizes.clamp(min=1)
+        return tuple(shares)
 
     def rank_auc(scores, labels):
         difference = scores[labels == 1][:, None] - scores[labels == 0]

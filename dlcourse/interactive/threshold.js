@@ -27,7 +27,7 @@
     reset.addEventListener("click", start);
     const said = element("p", { class: "dl-said", role: "status" });
     strip.after(
-      element("div", { class: "dl-cutter" }, element("label", {}, "Called positive", slider), element("label", {}, "Positives", rarer), reset),
+      element("div", { class: "dl-cutter" }, element("label", {}, "Threshold", slider), element("label", {}, "Positives", rarer), reset),
       said,
     );
 
@@ -54,7 +54,7 @@
     }
 
     function draw() {
-      const place = slider.valueAsNumber, times = Number(rarer.value);
+      const place = falling.length - slider.valueAsNumber, times = Number(rarer.value);
       const steps = falling.map((_, k) => counts(k + 1, times));
       steps.unshift(counts(0, times));
       const [tp, fp, fn, tn] = steps[place], positives = tp + fn, negatives = fp + tn;
@@ -88,7 +88,7 @@
     }
 
     function start() {
-      slider.value = data.place;
+      slider.value = falling.length - data.place;
       rarer.value = "1";
       draw();
     }

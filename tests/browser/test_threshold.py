@@ -42,7 +42,7 @@ def state(page, copy=0):
 
 
 def move(page, place):
-    page.locator("input[type=range]").first.evaluate(f"box => {{ box.value = {place}; box.dispatchEvent(new Event('input')); }}")
+    page.locator("input[type=range]").first.evaluate(f"box => {{ box.value = box.max - {place}; box.dispatchEvent(new Event('input')); }}")
 
 
 def test_arithmetic_is_that_of_the_package(visit):
@@ -73,10 +73,10 @@ def test_keyboard_moves_the_threshold(visit):
     start = state(page)["place"]
     page.get_by_role("slider").focus()
     page.keyboard.press("ArrowRight")
-    assert state(page)["place"] == start + 1
-    page.keyboard.press("Home")
-    assert state(page)["place"] == 0 and state(page)["tp"] == 0
+    assert state(page)["place"] == start - 1  # a larger threshold calls fewer
     page.keyboard.press("End")
+    assert state(page)["place"] == 0 and state(page)["tp"] == 0
+    page.keyboard.press("Home")
     assert state(page)["fn"] == state(page)["tn"] == 0
 
 

@@ -99,7 +99,7 @@ def test_balanced_accuracy(rng):
     assert_same("a constant answer", metrics.balanced_accuracy(np.zeros(36, int), labels), 1 / 3, rtol=1e-15)
 
 
-@pytest.mark.equation("eq-precision-prevalence")
+@pytest.mark.equation("eq-precision-prevalence", formula_only=True)
 def test_precision_and_prevalence(rng):
     labels, predicted = (rng.random(80) < 0.3).astype(int), rng.integers(0, 2, 80)
     share, tpr, fpr = labels.mean(), predicted[labels == 1].mean(), predicted[labels == 0].mean()

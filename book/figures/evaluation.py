@@ -17,7 +17,7 @@ def splits():
     sets = [  # left edge, width, name, colour, opacity, what it is for
         (20, 420, "training set", BLUE, 0.22, ("learns: weights, means and", "deviations, columns, vocabulary")),
         (448, 130, "validation set", GREY, 0.22, ("chooses: settings,", "threshold, when to stop")),
-        (586, 194, "test set", ORANGE, 0.22, ("used once,", "for the number at the end")),
+        (586, 194, "test set", ORANGE, 0.22, ("used once,", "at the end")),
     ]
     for x, width, name, colour, opacity, words in sets:
         middle = x + width / 2

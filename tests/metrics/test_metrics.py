@@ -9,11 +9,10 @@ import pytest
 import scipy.stats
 import sklearn.calibration
 import sklearn.metrics
-import sklearn.preprocessing
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from dlcourse import data, metrics
+from dlcourse import metrics
 from tests.metrics import cases
 
 FEW = settings(max_examples=60, deadline=None)
@@ -26,8 +25,6 @@ FEW = settings(max_examples=60, deadline=None)
         ("dlcourse.metrics.ranking", cases.check_ranking),
         ("dlcourse.metrics.calibration", cases.check_calibration),
         ("dlcourse.metrics.uncertainty", cases.check_uncertainty),
-        ("dlcourse.data.folds", cases.check_folds),
-        ("dlcourse.data.scaling", cases.check_scaling),
     ],
 )
 def test_against_slow_versions(module, check):
@@ -173,14 +170,6 @@ def test_brier_of_many_classes(seed, size, classes):
     p, labels = rng.dirichlet(np.ones(classes), size=size), rng.integers(0, classes, size)
     theirs = sklearn.metrics.brier_score_loss(labels, p, labels=range(classes))
     assert metrics.brier(p, labels) == pytest.approx(theirs, rel=1e-12, abs=1e-12)
-
-
-@given(st.lists(st.lists(st.integers(-1000, 1000).map(lambda i: i / 8), min_size=3, max_size=3), min_size=1, max_size=20))
-@FEW
-def test_standardize(rows):
-    x = np.array(rows)
-    theirs = sklearn.preprocessing.StandardScaler().fit(x)
-    np.testing.assert_allclose(data.Standardize(x)(x + 1), theirs.transform(x + 1), rtol=1e-12, atol=1e-12)
 
 
 # ---------------------------------------------------------------- intervals and tests against SciPy

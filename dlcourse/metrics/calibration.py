@@ -35,6 +35,10 @@ def brier(p, labels):
     labels = _check("probabilities", p, labels)
     p = _probabilities(p)
     if p.ndim == 2 and p.shape[1] > 1:
+        if not np.isin(labels, np.arange(p.shape[1])).all():
+            raise ValueError(
+                f"labels run from {labels.min()} to {labels.max()}, and p has {p.shape[1]} columns: pass a column for each class, counted from 0"
+            )
         errors = ((p - np.eye(p.shape[1])[labels]) ** 2).sum(axis=1)
         return float(errors.mean() / (2 if p.shape[1] == 2 else 1))
     return float(np.mean((p.ravel() - _positive(labels)) ** 2))

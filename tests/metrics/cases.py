@@ -303,6 +303,8 @@ def check_calibration(m):
         ("run from nan to nan", lambda: m.brier_parts([math.nan, 0.5], [0, 1])),
         ("run from 0 to 2", lambda: m.top_class([[0, 2]], [0])),
         ("labels are 0 and 1", lambda: m.brier([0.1, 0.5], [1, 2])),
+        ("labels run from 0 to 2, and p has 2 columns", lambda: m.brier(np.eye(2)[[0, 1, 1]], [0, 1, 2])),
+        ("labels run from -1 to 1, and p has 2 columns", lambda: m.brier(np.eye(2)[[0, 1, 1]], [0, 1, -1])),
         ("labels are 0 and 1", lambda: m.calibration_error([0.1, 0.5], [1, 2])),
         ("labels are 0 and 1", lambda: m.brier_parts([0.1, 0.5], [1, 2])),
         ("unknown strategy 'equal': choose one of uniform, quantile", lambda: m.reliability([0.1], [0], strategy="equal")),

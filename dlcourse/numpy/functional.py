@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from dlcourse.boundary import check_soft_targets
+from dlcourse.boundary import check_same_shape, check_soft_targets
 from dlcourse.errors import need
 
 GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
@@ -21,7 +21,8 @@ GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
 def linear(x, weight, bias):
     """y = x W^T + b  (eq-linear; gradients eq-linear-vjp).
 
-    x (..., I), weight (O, I), bias (O,) or None -> y (..., O)"""
+    x (..., I), weight (O, I), bias (O,) or None -> y (..., O). `backward(dy, need_dx=False)` leaves dx
+    out, None: training has no use for that of the first layer."""
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"x ends in {x.shape[-1]} features, but weight is (O, I) = {weight.shape}: "
@@ -29,10 +30,10 @@ def linear(x, weight, bias):
         )
     rows = x.reshape(-1, x.shape[-1])  # (N, I): one product, not one for each slice
 
-    def backward(dy):
+    def backward(dy, need_dx=True):
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
-        dbias = None if bias is None else _column_sums(dy_rows)
-        return (dy_rows @ weight).reshape(x.shape), dy_rows.T @ rows, dbias
+        dx = (dy_rows @ weight).reshape(x.shape) if need_dx else None
+        return dx, dy_rows.T @ rows, None if bias is None else _column_sums(dy_rows)
 
     y = rows @ weight.T
     if bias is not None:
@@ -260,7 +261,7 @@ def mse_loss(y, target):
 
     y, target (...) -> L. Raises ValueError when the shapes differ: broadcasting (N, 1) against (N,)
     would compare every pair."""
-    _same_shape("mse_loss", y, target)
+    check_same_shape("mse_loss", y, target)
     difference = y - np.asarray(target, y.dtype)
 
     def backward(dloss=1.0):
@@ -314,7 +315,7 @@ def binary_cross_entropy(logits, targets):
     over all n entries. Written as max(z, 0) - t z + log(1 + e^-|z|), it can't overflow. Raises
     ValueError when shapes differ, a target lies outside [0, 1] or nothing is there to average."""
     targets = np.asarray(targets)
-    _same_shape("binary_cross_entropy", logits, targets)
+    check_same_shape("binary_cross_entropy", logits, targets)
     if targets.min() < 0 or targets.max() > 1:
         raise ValueError(
             f"targets run from {targets.min()} to {targets.max()}: "
@@ -445,13 +446,3 @@ def _kept_labels(logits, targets, label_smoothing, ignore_index):
             f"labels must lie in 0 ... {classes - 1}"
         )
     return kept
-
-
-def _same_shape(name, y, target):
-    if np.shape(y) != np.shape(target):
-        raise ValueError(
-            f"{name}: predictions have shape {np.shape(y)} but targets {np.shape(target)}: "
-            "reshape one of them so that they are equal"
-        )
-    if math.prod(np.shape(y)) == 0:
-        raise ValueError(f"{name}: no target to average over: the batch is empty")

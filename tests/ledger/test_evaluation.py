@@ -112,7 +112,8 @@ def test_precision_and_prevalence(rng):
         assert_same("recall", metrics.recall(predicted[again], labels[again]), tpr, rtol=1e-14)
         formula = rare * tpr / (rare * tpr + (1 - rare) * fpr)
         assert_same("rarer", metrics.precision(predicted[again], labels[again]), formula, rtol=1e-13)
-    assert 1e-6 * 0.9 / (1e-6 * 0.9 + (1 - 1e-6) * 0.2) == pytest.approx(1e-6 * 0.9 / 0.2, rel=1e-4)  # for small shares
+    small = 1e-6 * 0.9 / (1e-6 * 0.9 + (1 - 1e-6) * 0.2)
+    assert small == pytest.approx(1e-6 * 0.9 / 0.2, rel=1e-4)
     assert_same("the exercise", 0.001 * 0.99 / (0.001 * 0.99 + 0.999 * 0.01), 99 / 1098, rtol=1e-12)
 
 

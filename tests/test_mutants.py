@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 import pytest
 
+from tests.metrics import cases as metric_cases
 from tests.mutation import build, replaced, survives, syntax_mutants
 from tests.numpy import (
     attention_cases,
@@ -153,6 +154,30 @@ def check_count(count, _=None):
     count_cases.check_costs(count)
 
 
+def check_classes(classes, _=None):
+    metric_cases.check_classes(classes)
+
+
+def check_ranking(ranking, _=None):
+    metric_cases.check_ranking(ranking)
+
+
+def check_calibration(calibration, _=None):
+    metric_cases.check_calibration(calibration)
+
+
+def check_uncertainty(uncertainty, _=None):
+    metric_cases.check_uncertainty(uncertainty)
+
+
+def check_folds(folds, _=None):
+    metric_cases.check_folds(folds)
+
+
+def check_scaling(scaling, _=None):
+    metric_cases.check_scaling(scaling)
+
+
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
     "dlcourse.numpy.losses": check_losses,
@@ -173,6 +198,12 @@ MODULES = {
     "dlcourse.numpy.autograd": check_autograd,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
+    "dlcourse.metrics.classes": check_classes,
+    "dlcourse.metrics.ranking": check_ranking,
+    "dlcourse.metrics.calibration": check_calibration,
+    "dlcourse.metrics.uncertainty": check_uncertainty,
+    "dlcourse.data.folds": check_folds,
+    "dlcourse.data.scaling": check_scaling,
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
@@ -198,6 +229,25 @@ EQUIVALENT = {
         "Tensor.backward",
         "zip(node.parents, node.vjp(dnode), strict=True) -> zip(node.parents, node.vjp(dnode))",
     ): ALREADY_COUNTED,
+    ("dlcourse.metrics.uncertainty", "wilson", "0.5 + _level(level) / 2 -> 0.5 - _level(level) / 2"): "the quantile is squared",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "difference >= observed - 1e-12 -> difference > observed - 1e-12",
+    ): "differences are equal to rounding, or far apart",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "rng.random(len(labels)) < 0.5 -> rng.random(len(labels)) <= 0.5",
+    ): "exactly 0.5 is hardly ever drawn",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "rng.random(len(labels)) < 0.5 -> rng.random(len(labels)) > 0.5",
+    ): "to exchange the others exchanges the models",
+    ("dlcourse.metrics.uncertainty", "_groups", "0 -> -1"): "all have one length",
+    ("dlcourse.metrics.uncertainty", "_groups", "0 -> -1 (number 3)"): "all have one length",
+    ("dlcourse.metrics.classes", "_counts", "1 -> 2 (number 2)"): "a class that occurs nowhere does not count",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
     (
@@ -704,6 +754,38 @@ FAMOUS = [
     ("dlcourse.numpy.losses", "the divergence the other way round", "q * (log_q - log_p)", "np.exp(log_p) * (log_p - log_q)"),
     ("dlcourse.numpy.losses", "the entropy of the targets left in", "q * (log_q - log_p)", "-q * log_p"),
     ("dlcourse.numpy.losses", "the mean over classes, too", "np.sum(q * (log_q - log_p)) / len(q)", "np.mean(q * (log_q - log_p))"),
+    (
+        "dlcourse.metrics.classes",
+        "precision divided by the true ones",
+        '_ratio(hits, called, "precision")',
+        '_ratio(hits, there, "precision")',
+    ),
+    ("dlcourse.metrics.classes", "confusion transposed", "labels * classes + predicted, min", "predicted * classes + labels, min"),
+    ("dlcourse.metrics.ranking", "ties ranked by the last of them", "(np.cumsum(count) - (count - 1) / 2)", "np.cumsum(count)"),
+    (
+        "dlcourse.metrics.ranking",
+        "a point for every example, equal scores too",
+        "ordered[1:] != ordered[:-1]",
+        "ordered[1:] == ordered[1:]",
+    ),
+    (
+        "dlcourse.metrics.calibration",
+        "an edge belongs to the bin above",
+        "np.searchsorted(edges[1:-1], p)",
+        'np.searchsorted(edges[1:-1], p, "right")',
+    ),
+    ("dlcourse.metrics.calibration", "the Brier parts without what lies within", "np.mean(dp * dp - 2 * dp * positive)", "0 * np.mean(dp)"),
+    (
+        "dlcourse.metrics.uncertainty",
+        "a bootstrap without replacement",
+        "rng.integers(0, len(group), len(group))",
+        "rng.permutation(len(group))",
+    ),
+    ("dlcourse.metrics.uncertainty", "one-sided McNemar", "2 * tail / 2**n", "tail / 2**n"),
+    ("dlcourse.metrics.uncertainty", "a permutation test that may give zero", "extreme / (rounds + 1)", "(extreme - 1) / rounds"),
+    ("dlcourse.metrics.uncertainty", "one answer exchanged, not both", "np.where(swap, a, b)", "b"),
+    ("dlcourse.data.folds", "folds of neighbours", "order = rng.permutation(len(labels))", "order = np.arange(len(labels))"),
+    ("dlcourse.data.scaling", "each part scaled by itself", "- self.mean)", "- np.mean(x, axis=0))"),
 ]
 
 

@@ -26,6 +26,12 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.evaluation import (
+    calibration_gap,
+    precision_recall_f1,
+    rank_auc,
+    standardize_split,
+)
 from dlcourse.check.frameworks import (
     next_scale,
     round_to_bfloat16,
@@ -149,6 +155,10 @@ EXERCISES = {
         best_momentum,
         adam_step,
         lion_step,
+        standardize_split,
+        precision_recall_f1,
+        rank_auc,
+        calibration_gap,
     )
 }
 

@@ -15,10 +15,12 @@ from dlcourse.data import (
 )
 from dlcourse.data.batches import Batches
 from dlcourse.data.dataset import Dataset, Split, stratified
+from dlcourse.data.folds import duplicates, k_folds, overlap
 from dlcourse.data.generated import arithmetic, dates
 from dlcourse.data.grammar import Grammar
 from dlcourse.data.masking import mask_tokens, masking, sentence_pairs
 from dlcourse.data.questions import Questions, spans
+from dlcourse.data.scaling import Impute, Standardize
 from dlcourse.data.sentences import Sentence, Sentences
 from dlcourse.data.text import Text, windows
 from dlcourse.data.translation import Pairs, pairs, text_of
@@ -28,19 +30,24 @@ __all__ = [
     "Batches",
     "Dataset",
     "Grammar",
+    "Impute",
     "Pairs",
     "Questions",
     "Sentence",
     "Sentences",
     "Split",
+    "Standardize",
     "Text",
     "arithmetic",
     "augment",
     "dates",
+    "duplicates",
+    "k_folds",
     "load",
     "mask_tokens",
     "masking",
     "names",
+    "overlap",
     "pairs",
     "people",
     "sentence_pairs",

@@ -536,3 +536,30 @@ def adam_step(w, g, m, v, t, lr, beta1, beta2, eps):
 
 def lion_step(w, g, m, lr, beta1, beta2, decay):
     return w - lr * (np.sign(g + beta1 * (m - g)) + decay * w), g + beta2 * (m - g)
+
+
+def standardize_split(train, test):
+    mean, centred = train.mean(axis=0), train - train.mean(axis=0)
+    s = np.sqrt((centred * centred).mean(axis=0))
+    s[s == 0] = 1.0
+    return centred / s, (test - mean) / s
+
+
+def precision_recall_f1(predicted, labels):
+    tp = (predicted * labels).sum()
+    called, there = predicted.sum(), labels.sum()
+    shares = [2 * tp / n if n else 0.0 for n in (2 * called, 2 * there, called + there)]
+    return tuple(shares)
+
+
+def rank_auc(scores, labels):
+    total = 0.0
+    for s in scores[labels == 1]:
+        for t in scores[labels == 0]:
+            total += 1.0 if s > t else 0.5 if s == t else 0.0
+    return total / (labels.sum() * (1 - labels).sum())
+
+
+def calibration_gap(p, labels, bins):
+    group = np.digitize(p, np.arange(1, bins) / bins, right=True)
+    return sum(abs((labels - p)[group == g].sum()) for g in set(group)) / len(p)

@@ -359,6 +359,26 @@ def torch_solutions():
     def lion_step(w, g, m, lr, beta1, beta2, decay):
         return (1 - lr * decay) * w - lr * torch.lerp(g, m, beta1).sign(), torch.lerp(g, m, beta2)
 
+    def standardize_split(train, test):
+        variance, mean = torch.var_mean(train, dim=0, correction=0)
+        deviation = torch.where(variance > 0, variance.sqrt(), 1.0)
+        return (train - mean) / deviation, (test - mean) / deviation
+
+    def precision_recall_f1(predicted, labels):
+        tp = (predicted & labels).sum()
+        sizes = torch.stack([predicted.sum(), labels.sum(), predicted.sum() + labels.sum()])
+        shares = torch.stack([tp, tp, 2 * tp]).double() / sizes.clamp(min=1)
+        return tuple(shares)
+
+    def rank_auc(scores, labels):
+        difference = scores[labels == 1][:, None] - scores[labels == 0]
+        return (torch.sign(difference).mean() + 1) / 2
+
+    def calibration_gap(p, labels, bins):
+        group = torch.bucketize(p, torch.linspace(0, 1, bins + 1, dtype=p.dtype)[1:-1])
+        gaps = torch.zeros(bins, dtype=p.dtype).index_add(0, group, labels - p)
+        return gaps.abs().sum() / len(p)
+
     return named(locals())
 
 
@@ -703,6 +723,26 @@ def mlx_solutions():
 
     def lion_step(w, g, m, lr, beta1, beta2, decay):
         return (1 - lr * decay) * w - lr * mx.sign(beta1 * m + (1 - beta1) * g), beta2 * m + (1 - beta2) * g
+
+    def standardize_split(train, test):
+        mean, variance = train.mean(axis=0), train.var(axis=0)
+        deviation = mx.where(variance > 0, mx.sqrt(variance), 1.0)
+        return (train - mean) / deviation, (test - mean) / deviation
+
+    def precision_recall_f1(predicted, labels):
+        tp = (predicted * labels).sum()
+        called, there = predicted.sum(), labels.sum()
+        return tuple(a / mx.maximum(n, 1) for a, n in ((tp, called), (tp, there), (2 * tp, called + there)))
+
+    def rank_auc(scores, labels):
+        difference = mx.sign(scores[:, None] - scores)
+        pair = (labels[:, None] == 1) & (labels == 0)
+        return ((difference + 1) / 2 * pair).sum() / pair.sum()
+
+    def calibration_gap(p, labels, bins):
+        group = mx.maximum(mx.ceil(p * bins) - 1, 0)
+        inside = group[:, None] == mx.arange(bins)
+        return mx.abs(((labels - p)[:, None] * inside).sum(axis=0)).sum() / len(p)
 
     return named(locals())
 

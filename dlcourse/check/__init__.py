@@ -27,6 +27,7 @@ from dlcourse.check.gpt import (
     perplexity,
     top_k_probabilities,
 )
+from dlcourse.check.gradient import gradient
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -51,6 +52,7 @@ from dlcourse.check.transformer import (
     transformer_parameters,
 )
 from dlcourse.check.use import restore, use
+from dlcourse.check.vectors import chain_cost, complex_step, gradient_error, sum_to_shape
 
 EXERCISES = {
     e.name: e
@@ -107,6 +109,10 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
+        chain_cost,
+        sum_to_shape,
+        gradient_error,
+        complex_step,
     )
 }
 
@@ -117,6 +123,7 @@ __all__ = [
     "Exercise",
     "Result",
     "exercise",
+    "gradient",
     "restore",
     "use",
     *EXERCISES,

@@ -166,7 +166,11 @@ def _difference(value, x, found, u, v, h, tolerance):
     scale = max(abs(measured), np.abs(found * v).sum(), 1e-3 * np.abs(u * value(x)).sum())
     if abs(measured - promised) <= tolerance * scale:  # NaN is not
         return None
-    return f"along a random direction the slope is {text(measured)}, backward says {text(promised)}"
+    digits = next((d for d in range(3, 7) if text(measured, None, d) != text(promised, None, d)), 7)
+    return (
+        f"along a random direction the slope is {text(measured, None, digits)}, "
+        f"backward says {text(promised, None, digits)}"
+    )
 
 
 def _reason(factor, lengths):

@@ -39,7 +39,7 @@ def complex_step(f, x, h=1e-20):
     For f made of functions with a complex version (+, *, exp, tanh, ...): np.abs, np.maximum and comparisons have none."""
 
     def quotient(i):
-        return f(_moved(x + 0j, i, 1j * h)).imag / h
+        return f(_moved(x.astype(np.result_type(x, 1j)), i, 1j * h)).imag / h
 
     return _each_entry(quotient, x)
 

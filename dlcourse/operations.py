@@ -24,6 +24,8 @@ class Watched(np.ndarray):
 
     Raises ValueError for products that NumPy computes behind its back, as einsum: write them with @."""
 
+    __array_priority__ = 1.0  # what is joined with plain arrays stays watched
+
     def __array_finalize__(self, source):
         self.tally = getattr(source, "tally", None)
 
@@ -36,10 +38,10 @@ class Watched(np.ndarray):
         if ufunc is np.matmul:
             count = 2 * plain[0].shape[-1] * np.size(result)
         else:
-            count = np.size(result) if method == "__call__" else np.size(plain[0])
+            count = np.size(result if method in ("__call__", "outer") else plain[0])
         self._enter(ufunc.__name__, count)
         if out:
-            return out[0]
+            return out if len(out) > 1 else out[0]
         return watch(result, self.tally) if isinstance(result, np.ndarray) else result
 
     def __array_function__(self, function, types, arguments, options):
@@ -47,7 +49,8 @@ class Watched(np.ndarray):
             raise ValueError(f"np.{function.__name__} cannot be counted: write the product with @")
         if function.__module__.startswith("numpy.linalg"):
             self._enter(f"linalg.{function.__name__}", 1)
-        return super().__array_function__(function, types, arguments, options)
+        result = super().__array_function__(function, types, arguments, options)
+        return watch(result, self.tally) if isinstance(result, Watched) else result
 
     def _enter(self, name, count):
         self.tally[name] = self.tally.get(name, 0) + int(count)

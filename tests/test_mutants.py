@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
+from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, difference_cases, models, recurrent_cases, transformer_cases
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -133,6 +133,14 @@ def check_count(count, _=None):
     models.check_count_of_tokens(count)
 
 
+def check_differences(differences, _=None):
+    difference_cases.check_differences(differences, models.raises)
+
+
+def check_operations(operations, _=None):
+    difference_cases.check_watch(operations, models.raises)
+
+
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
     "dlcourse.numpy.convolution": check_convolution,
@@ -151,6 +159,8 @@ MODULES = {
     "dlcourse.numpy.gpt": check_gpt,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
+    "dlcourse.differences": check_differences,
+    "dlcourse.operations": check_operations,
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
@@ -167,6 +177,7 @@ ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 EQUIVALENT = {
+    ("dlcourse.operations", "Watched.__array_ufunc__", "0 -> -1 (number 2)"): "there is one: the first is the last",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
     (

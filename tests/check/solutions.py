@@ -272,7 +272,7 @@ def torch_solutions():
         return torch.Tensor.sum_to_size(dy, shape)
 
     def gradient_error(operation, x, u, v, h):
-        y, backward = operation(x)
+        _, backward = operation(x)
         promised = torch.sum(backward(u) * v)
         measured = torch.sum(u * (operation(x + h * v)[0] - operation(x - h * v)[0])) / (2 * h)
         largest = torch.maximum(measured.abs(), promised.abs())
@@ -551,7 +551,7 @@ def mlx_solutions():
         return mx.vjp(lambda x: mx.broadcast_to(x, dy.shape), [mx.zeros(shape)], [dy])[1][0]
 
     def gradient_error(operation, x, u, v, h):
-        y, backward = operation(x)
+        _, backward = operation(x)
         promised = mx.sum(backward(u) * v)
         measured = mx.sum(u * (operation(x + h * v)[0] - operation(x - h * v)[0])) / (2 * h)
         largest = mx.maximum(mx.abs(measured), mx.abs(promised))

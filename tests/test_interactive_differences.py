@@ -35,7 +35,7 @@ def test_every_setting_is_there(output):
     names = {f"{a} {p} {m}" for a in data["functions"] for p in data["precisions"] for m in data["methods"]}
     assert set(data["runs"]) == names and len(names) == 4 * 2 * 3
     assert [float(step) for step in data["steps"]] == figure.STEPS and len(figure.STEPS) == 46
-    assert figure.STEPS == sorted(figure.STEPS) and (figure.STEPS[0], figure.STEPS[-1]) == (1e-16, 1e-1)
+    assert sorted(figure.STEPS) == figure.STEPS and (figure.STEPS[0], figure.STEPS[-1]) == (1e-16, 1e-1)
     assert all(len(run["errors"]) == 46 for run in data["runs"].values())
     assert len(output["text/html"]) < 40_000
 

@@ -101,7 +101,7 @@ def test_errors_have_the_shape_that_the_chapter_says():
             assert best["s"] < best["c"] - 1 < best["f"] - 1.5
             assert step["best"] is None and step["rounding"] is None and None not in step["errors"]
             small = [e for h, e in zip(figure.STEPS, step["errors"], strict=True) if h < 1e-9]
-            assert max(small) < (-6.5 if precision == "float32" else -15.4)
+            assert max(small) < (-6.5 if precision == "float32" else -15)
             for run in (forward, central):
                 at = [h for h, e in zip(figure.STEPS, run["errors"], strict=True) if e is not None]
                 where = math.log10(min(at, key=lambda h, run=run: run["errors"][figure.STEPS.index(h)]))

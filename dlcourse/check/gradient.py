@@ -11,6 +11,7 @@ from dlcourse.check.engine import Result, likely
 from dlcourse.differences import central_difference, forward_difference, slope_along
 
 STEP, SMALL, MANY = 1e-5, 1e-4, 2000
+STREAM = 1009  # the directions must not be the numbers that default_rng(0) gave the reader
 KEPT = "backward ignores dy, or adds to something that it kept. Each term has dy as a factor, once, and a second call begins anew."
 
 
@@ -30,7 +31,7 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
         if result is None or result is Ellipsis:
             return _told(name, [])
         y, backward = _pair(result)
-        u = np.random.default_rng(seed).normal(size=np.shape(y))
+        u = np.random.default_rng([seed, STREAM]).normal(size=np.shape(y))
         u = float(u) if u.ndim == 0 else u
         found = _gradients(backward(u), places)
         again = _gradients(backward(-2.0 * u), places)
@@ -52,7 +53,7 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
             return operation(*rest[:place], np.copy(x), *rest[place + 1 :])[0]
 
         x, cause = np.copy(arguments[place]), None
-        v = np.random.default_rng([seed, place]).normal(size=x.shape)
+        v = np.random.default_rng([seed, STREAM, place + 1]).normal(size=x.shape)
         sentence = _difference(value, x, one, u, v, h, tolerance)
         if sentence is not None and one.shape == x.shape and x.size <= MANY:
             cause = likely_cause(

@@ -43,7 +43,7 @@ WRONG = [
     (lambda x, w, b: (0 * x, w, b), "x", "it is zero everywhere."),
     (lambda x, w, b: (x * np.nan, w, b), "x", "it is not finite."),
     (
-        lambda x, w, b: (x + np.eye(7, 5)[:, ::-1] * (np.arange(7) == 2)[:, None], w, b),
+        lambda x, w, b: (x * (np.arange(35).reshape(7, 5) != 12), w, b),
         "x",
         "1 of 35 entries are wrong, the first at [2, 2]",
     ),
@@ -69,6 +69,16 @@ def test_a_transposed_gradient():
         return X @ weight.T, lambda dy: (dy.T @ X).T
 
     assert check.gradient(product, square).causes == ["it is transposed."]
+
+
+def test_directions_are_not_the_data():
+    """With a cotangent equal to X the transposed gradient X^T X would be right."""
+    first = np.random.default_rng(0).normal(size=X.shape)
+
+    def product(weight):
+        return first @ weight.T, lambda dy: (dy.T @ first).T
+
+    assert check.gradient(product, np.random.default_rng(1).normal(size=(5, 5))).causes == ["it is transposed."]
 
 
 def test_a_gradient_of_zero():

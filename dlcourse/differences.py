@@ -9,9 +9,10 @@ import numpy as np
 
 
 def forward_difference(f, x, h):
-    """g_i = (f(x + h e_i) - f(x)) / h  (eq-forward-difference).  x (...) floating point -> g (...), of the same dtype.
+    """g_i = (f(x + h e_i) - f(x)) / h  (eq-forward-difference).
 
-    x + h is rounded, so the divisor is the step that was really made. Raises ValueError where x did not move."""
+    x (...) floating point -> g (...), of the same dtype. x + h is rounded, so the divisor is the
+    step that was really made. Raises ValueError where x did not move."""
     here = f(x)
 
     def quotient(i):
@@ -22,9 +23,10 @@ def forward_difference(f, x, h):
 
 
 def central_difference(f, x, h):
-    """g_i = (f(x + h e_i) - f(x - h e_i)) / (2 h)  (eq-central-difference).  x (...) floating point -> g (...), of the same dtype.
+    """g_i = (f(x + h e_i) - f(x - h e_i)) / (2 h)  (eq-central-difference).
 
-    The divisor is the distance that was really made. Raises ValueError where x did not move."""
+    x (...) floating point -> g (...), of the same dtype. The divisor is the distance that was
+    really made. Raises ValueError where x did not move."""
 
     def quotient(i):
         up, down = _moved(x, i, h), _moved(x, i, -h)
@@ -34,9 +36,10 @@ def central_difference(f, x, h):
 
 
 def complex_step(f, x, h=1e-20):
-    """g_i = Im f(x + i h e_i) / h  (eq-complex-step; Squire & Trapp 1998).  x (...) floating point -> g (...), of the same dtype.
+    """g_i = Im f(x + i h e_i) / h  (eq-complex-step; Squire & Trapp 1998).
 
-    For f made of functions with a complex version (+, *, exp, tanh, ...): np.abs, np.maximum and comparisons have none."""
+    x (...) floating point -> g (...), of the same dtype. For f made of functions with a complex
+    version (+, *, exp, tanh, ...): np.abs, np.maximum and comparisons have none."""
 
     def quotient(i):
         return f(_moved(x.astype(np.result_type(x, 1j)), i, 1j * h)).imag / h
@@ -64,9 +67,10 @@ def best_step(order, value, derivative, dtype=np.float64):
 
 
 def slope_along(f, x, u, v, h=1e-5):
-    """<u, f(x + h v) - f(x - h v)> / (2 h): what <backward(u), v> must be  (eq-gradient-test).  x, v (...); f(x), u (...); float64.
+    """<u, f(x + h v) - f(x - h v)> / (2 h): what <backward(u), v> must be  (eq-gradient-test).
 
-    One number judges a whole vector-Jacobian product, at the cost of two calls of f."""
+    x, v of one shape, f(x), u of one shape, float64 -> one number, which judges a whole
+    vector-Jacobian product at the cost of two calls of f."""
     return float(np.sum(u * (f(x + h * v) - f(x - h * v))) / (2 * h))
 
 

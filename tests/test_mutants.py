@@ -636,6 +636,10 @@ FAMOUS = [
     ("dlcourse.numpy.recurrent", "the states after, not before, in dW_hh", "h[:-1].reshape(-1, hidden)", "h[1:].reshape(-1, hidden)"),
     ("dlcourse.numpy.recurrent", "a GRU that keeps where it should renew", "    h_new = h - n\n", "    h_new = n - h\n"),
     ("dlcourse.numpy.rnn", "a classifier that reads the first state", "h = h[:, -1]  #", "h = h[:, 0]  #"),
+    ("dlcourse.differences", "two steps divided by one", "_step(up[i] - down[i], h)", "_step(up[i] - x[i], h)"),
+    ("dlcourse.differences", "a real step in the place of an imaginary one", "1j * h)", "h)"),
+    ("dlcourse.differences", "the step asked for, not the one that rounding leaves", "    return made\n", "    return abs(h)\n"),
+    ("dlcourse.operations", "multiplications counted, additions not", "count = 2 * plain", "count = plain"),
 ]
 
 

@@ -5,7 +5,10 @@ import time
 
 
 def paired_ratio(ours, theirs, calls, rounds=15):
-    """Time `calls` calls of each function, `rounds` times in turn -> milliseconds a call, and the ratio ours / theirs (median and range)."""
+    """Time `calls` calls of each function, `rounds` times in turn -> milliseconds a call, and the ratio ours / theirs (median and range).
+
+    Every turn begins with a call that is not timed: for some milliseconds after its last operation the other side's threads
+    spin on a core, waiting for work that in a training run would come (PyTorch's OpenMP, NumPy's OpenBLAS alike)."""
     for function in (ours, theirs):  # warm-up: first-touch memory, thread pools
         for _ in range(calls):
             function()
@@ -22,6 +25,7 @@ def paired_ratio(ours, theirs, calls, rounds=15):
 
 
 def _seconds(function, calls):
+    function()
     start = time.perf_counter()
     for _ in range(calls):
         function()

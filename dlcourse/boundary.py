@@ -218,10 +218,15 @@ def check_soft_targets(q, shape):
         )
 
 
+def check_choice(name, value, choices):
+    """`value`, when it is one of `choices`."""
+    if value not in choices:
+        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
+    return value
+
+
 def check_loss(loss):
-    if loss not in LOSSES:
-        raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(LOSSES)}")
-    return loss
+    return check_choice("loss", loss, LOSSES)
 
 
 def check_optimizer(**numbers):

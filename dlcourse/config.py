@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass
 from numbers import Integral, Real
 
-from dlcourse.boundary import Tokens, check_heads, check_rope
+from dlcourse.boundary import Tokens, check_choice, check_heads, check_rope
 from dlcourse.geometry import output_size
 
 ACTIVATIONS = ("relu", "sigmoid", "tanh", "gelu")
@@ -40,8 +40,8 @@ class MLPConfig:
             )
         _check_one(outputs=self.outputs)
         _check_whole("layer sizes", inputs=self.inputs, hidden=self.hidden, outputs=self.outputs)
-        _check_choice("activation", self.activation, ACTIVATIONS)
-        _check_choice("norm", self.norm, NORMS)
+        check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("norm", self.norm, NORMS)
         _check_dropout(self.dropout)
         _set(self, inputs=self.inputs, hidden=self.hidden, outputs=self.outputs)
 
@@ -89,8 +89,8 @@ class CNNConfig:
             raise ValueError(
                 f"padding={self.padding} for channels={self.channels}: give at least one convolution, and one padding for each"
             )
-        _check_choice("pool", self.pool, POOLS)
-        _check_choice("activation", self.activation, ACTIVATIONS)
+        check_choice("pool", self.pool, POOLS)
+        check_choice("activation", self.activation, ACTIVATIONS)
         _check_dropout(self.dropout)
         _set(
             self,
@@ -154,7 +154,7 @@ class ResNetConfig:
         sizes = {
             name: getattr(self, name) for name in ("widths", "blocks", "strides", "stem", "outputs")
         }
-        _check_choice("down", self.down, ("stride", "pool"))
+        check_choice("down", self.down, ("stride", "pool"))
         _check_entries(widths=self.widths, blocks=self.blocks, strides=self.strides)
         _check_one(stem=self.stem, outputs=self.outputs)
         fewest = 0 if self.down == "pool" else 1
@@ -164,7 +164,7 @@ class ResNetConfig:
             raise ValueError(
                 f"widths={self.widths}, blocks={self.blocks}, strides={self.strides}: give one entry of each for every stage"
             )
-        _check_choice("norm", self.norm, ("batch", "none"))
+        check_choice("norm", self.norm, ("batch", "none"))
         for name in ("skip", "identity"):
             if not isinstance(getattr(self, name), bool):
                 raise ValueError(f"{name}={getattr(self, name)!r}: it is True or False")
@@ -225,9 +225,9 @@ class GPTConfig:
 
     def __post_init__(self):
         sizes = _transformer_sizes(self, "a GPT", "context")
-        _check_choice("positions", self.positions, POSITIONS)
-        _check_choice("norm", self.norm, ("layer", "rms"))
-        _check_choice("activation", self.activation, ("gelu", "silu", "relu"))
+        check_choice("positions", self.positions, POSITIONS)
+        check_choice("norm", self.norm, ("layer", "rms"))
+        check_choice("activation", self.activation, ("gelu", "silu", "relu"))
         _check_flags(bias=self.bias, tied=self.tied)
         if self.positions == "rotary":
             check_rope(self.width // self.heads)
@@ -268,7 +268,7 @@ class RNNConfig:
                 sizes[name] = getattr(self, name)
         _check_one(**sizes)
         _check_whole("the sizes of a recurrent network", **sizes)
-        _check_choice("cell", self.cell, CELLS)
+        check_choice("cell", self.cell, CELLS)
         _check_dropout(self.dropout)
         _set(self, **sizes)
 
@@ -310,8 +310,8 @@ class TransformerConfig:
             raise ValueError(
                 f"pad={self.pad} but vocab is {self.vocab}: the padding is one of the tokens 0 ... {self.vocab - 1}"
             )
-        _check_choice("positions", self.positions, ("sinusoidal", "learned"))
-        _check_choice("activation", self.activation, ("relu", "gelu", "silu"))
+        check_choice("positions", self.positions, ("sinusoidal", "learned"))
+        check_choice("activation", self.activation, ("relu", "gelu", "silu"))
         _check_flags(norm_first=self.norm_first, tied=self.tied)
         _check_sinusoidal(self)
         _set(self, **sizes, pad=self.pad)
@@ -351,7 +351,7 @@ class BERTConfig:
 
     def __post_init__(self):
         sizes = _transformer_sizes(self, "a BERT", "context")
-        _check_choice("task", self.task, TASKS)
+        check_choice("task", self.task, TASKS)
         _check_flags(exact_gelu=self.exact_gelu)
         special = {"pad": self.pad, "sep": self.sep}
         _check_whole("special tokens", least=0, **special)
@@ -428,11 +428,6 @@ def _check_one(**sizes):
     for name, value in sizes.items():
         if isinstance(value, tuple | list):
             raise ValueError(f"{name}={value!r} is not a number: write one number, {name}=3")
-
-
-def _check_choice(name, value, choices):
-    if value not in choices:
-        raise ValueError(f"unknown {name} {value!r}: choose one of {', '.join(choices)}")
 
 
 def _transformer_sizes(config, what, *lengths):

@@ -30,7 +30,7 @@ def check_functional(f, operation=None):
     for name, message, call in cases.REFUSED:
         if name in mine:
             models.raises(ValueError, message, lambda call=call: call(f))
-    models.check_no_bias(f)
+    models.check_left_out(f)
     if operation in (None, "batch_norm"):
         cases.check_running_statistics(f)
     cases.exact_values(f)
@@ -293,7 +293,7 @@ EQUIVALENT = {
 # Errors that articles and students make, by name: each text must stand in the source exactly once.
 LINEAR = (
     "f.linear(x, self.weight.data, self.bias.data if self.bias else None)\n\n"
-    "        def backward(dy):\n            dx, dweight, dbias = vjp(dy)\n"
+    "        def backward(dy, need_dx=True):\n            dx, dweight, dbias = vjp(dy, need_dx)\n"
 )
 CONVOLUTION = (
     "c.conv2d(x, self.weight.data, bias, **self.geometry)\n\n        def backward(dy, need_dx=True):\n"

@@ -123,11 +123,12 @@ def _activation(own):
 def _linear(fn):
     @functools.wraps(_OWN["linear"])
     def linear(x, weight, bias):
-        def backward(dy):
+        def backward(dy, need_dx=True):
             dx, dweight, dbias = fn(
                 x.reshape(-1, x.shape[-1]), weight, dy.reshape(-1, dy.shape[-1])
             )
-            return _like(x, dx).reshape(x.shape), _like(weight, dweight), _like(bias, dbias)
+            dx = _like(x, dx).reshape(x.shape) if need_dx else None
+            return dx, _like(weight, dweight), _like(bias, dbias)
 
         return _OWN["linear"](x, weight, bias)[0], backward
 

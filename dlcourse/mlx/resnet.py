@@ -2,6 +2,7 @@
 
 import mlx.nn as nn
 
+from dlcourse.boundary import check_choice
 from dlcourse.mlx.layers import BatchNorm, Conv2d, Linear, MaxPool2d
 from dlcourse.mlx.module import Module
 
@@ -17,7 +18,7 @@ class ResidualBlock(Module):
 
     def __init__(self, inputs, outputs, stride=1, skip=True, norm="batch"):
         super().__init__()
-        bias, make_norm = norm == "none", NORMS[norm]
+        bias, make_norm = norm == "none", NORMS[check_choice("norm", norm, NORMS)]
         self.conv_1 = Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
         self.norm_1 = make_norm(outputs)
         self.conv_2 = Conv2d(outputs, outputs, 3, padding=1, bias=bias)
@@ -47,7 +48,7 @@ class PoolBlock(Module):
         super().__init__()
         self.conv = Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")
         self.pool = MaxPool2d(stride)
-        self.norm = NORMS[norm](outputs)
+        self.norm = NORMS[check_choice("norm", norm, NORMS)](outputs)
 
     def __call__(self, x):
         return nn.relu(self.norm(self.pool(self.conv(x))))

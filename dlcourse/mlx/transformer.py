@@ -6,7 +6,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from dlcourse.boundary import Tokens, check_inputs, check_room
+from dlcourse.boundary import Tokens, check_choice, check_inputs, check_room
 from dlcourse.mlx.attention import KVCache, MultiHeadAttention
 from dlcourse.mlx.layers import Embedding, LayerNorm, Linear, RMSNorm
 from dlcourse.mlx.module import Module
@@ -97,6 +97,7 @@ class Block(Module):
 
 def make_norm(kind, width, bias=True, eps=None):
     """The norm called layer or rms, with its own eps where that is None; an RMS norm never has a bias."""
+    check_choice("norm", kind, ("layer", "rms"))
     options = {} if eps is None else {"eps": eps}
     return RMSNorm(width, **options) if kind == "rms" else LayerNorm(width, bias=bias, **options)
 

@@ -38,18 +38,20 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     matrix = weight.reshape(groups, len(weight) // groups, weight[0].size)  # (G, O/G, K C/G)
 
     def unfolded():
-        for part in _parts(windows):
+        for part in _parts(len(x), windows[:, 0].size):
             yield part, windows[:, part].reshape(groups, -1, weight[0].size)  # (G, N H' W', K C/G)
 
     def backward(dy, need_dx=True):
         _check_gradient(dy, shape)
-        dweight, dpadded = np.zeros(matrix.shape, dtype), _padded_zeros(x.shape, padding, dtype)
+        dx, dweight = None, np.zeros(matrix.shape, dtype)
         for part, rows in unfolded():
-            dy_rows = _as_rows(dy[part], groups)  # (G, N H' W', O/G)
-            dweight += dy_rows.transpose(0, 2, 1) @ rows
-            if need_dx:
+            dweight += _as_rows(dy[part], groups).transpose(0, 2, 1) @ rows
+        if need_dx:
+            dpadded = _padded_zeros(x.shape, padding, dtype)
+            for part in _parts(len(x), x[0].size + dy[0].size):
+                dy_rows = _as_rows(dy[part], groups)  # (G, N H' W', O/G)
                 _scatter(dy_rows, weight, dpadded[part], shape[1:3], stride, dilation)
-        dx = _inside(dpadded, x.shape, padding) if need_dx else None
+            dx = _inside(dpadded, x.shape, padding)
         return dx, dweight.reshape(weight.shape), None if bias is None else _channel_sums(dy)
 
     y = np.empty(shape, dtype)
@@ -257,10 +259,10 @@ def _channel_sums(images):
     return np.ones(len(rows), rows.dtype) @ rows  # 4 times faster than sum(axis=(0, 1, 2))
 
 
-def _parts(windows):
-    """Slices of the images of (G, N, ...), each of as many as have NUMBERS numbers together."""
-    images = max(1, NUMBERS // math.prod((len(windows), *windows.shape[2:])))
-    return [slice(i, i + images) for i in range(0, windows.shape[1], images)]
+def _parts(count, size):
+    """Slices of `count` images, each of as many as have NUMBERS numbers together, where one has `size`."""
+    images = max(1, NUMBERS // size)
+    return [slice(i, i + images) for i in range(0, count, images)]
 
 
 def _places(kernel, out, stride, dilation):

@@ -21,7 +21,8 @@ GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
 def linear(x, weight, bias):
     """y = x W^T + b  (eq-linear; gradients eq-linear-vjp).
 
-    x (..., I), weight (O, I), bias (O,) or None -> y (..., O)"""
+    x (..., I), weight (O, I), bias (O,) or None -> y (..., O). `backward(dy, need_dx=False)` leaves dx
+    out, None: training has no use for that of the first layer."""
     if x.shape[-1] != weight.shape[1]:
         raise ValueError(
             f"x ends in {x.shape[-1]} features, but weight is (O, I) = {weight.shape}: "
@@ -29,10 +30,10 @@ def linear(x, weight, bias):
         )
     rows = x.reshape(-1, x.shape[-1])  # (N, I): one product, not one for each slice
 
-    def backward(dy):
+    def backward(dy, need_dx=True):
         dy_rows = dy.reshape(-1, dy.shape[-1])  # (N, O)
-        dbias = None if bias is None else _column_sums(dy_rows)
-        return (dy_rows @ weight).reshape(x.shape), dy_rows.T @ rows, dbias
+        dx = (dy_rows @ weight).reshape(x.shape) if need_dx else None
+        return dx, dy_rows.T @ rows, None if bias is None else _column_sums(dy_rows)
 
     y = rows @ weight.T
     if bias is not None:

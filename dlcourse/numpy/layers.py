@@ -20,8 +20,8 @@ class Linear(Module):
     def __call__(self, x):
         y, vjp = f.linear(x, self.weight.data, self.bias.data if self.bias else None)
 
-        def backward(dy):
-            dx, dweight, dbias = vjp(dy)
+        def backward(dy, need_dx=True):
+            dx, dweight, dbias = vjp(dy, need_dx)
             self.weight.grad += dweight
             if self.bias:
                 self.bias.grad += dbias

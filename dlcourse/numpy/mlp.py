@@ -40,10 +40,13 @@ class MLP(Module):
             backs += [activation_back, dropout_back]
         logits, head_back = self.layers[-1](h)  # (B, O)
 
+        backs.append(head_back)
+
         def backward(dlogits):
-            dh = head_back(dlogits)
-            for back in reversed(backs):
+            dh = dlogits
+            for back in reversed(backs[1:]):
                 dh = back(dh)
-            return dh.reshape(x.shape)
+            dx = backs[0](dh, self.need_dx)
+            return None if dx is None else dx.reshape(x.shape)
 
         return logits, backward

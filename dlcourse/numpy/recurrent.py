@@ -5,6 +5,8 @@ function of its own (`_elman`, `_lstm`, `_gru`), which cell and layer share: the
 Every step leaves its backward function behind, and back-propagation through time calls them last to first (eq-bptt).
 Shapes: B batch, T time, I in, H hidden."""
 
+import functools
+
 import numpy as np
 
 from dlcourse.boundary import check_sequence, check_state, check_whole
@@ -84,11 +86,13 @@ def _elman(a, r, state):
 
 def _lstm(a, r, state):
     _, c = state
+    scale, shift = _squash(c.shape[1], c.dtype)
     a += r
+    a *= scale
+    np.tanh(a, out=a)
+    a *= scale
+    a += shift
     i, f, g, o = _blocks(a, 4)
-    _sigmoid(a[:, : 2 * i.shape[1]])  # i and f
-    np.tanh(g, out=g)
-    _sigmoid(o)
     c_new = f * c
     c_new += i * g
     t = np.tanh(c_new)
@@ -105,9 +109,9 @@ def _lstm(a, r, state):
         np.multiply(dc, c, out=df)
         np.multiply(dc, i, out=dg)
         np.multiply(dh, t, out=do)
-        slope = 1.0 - a
-        slope *= a  # s (1 - s) of the sigmoids
-        np.subtract(1.0, g * g, out=_blocks(slope, 4)[2])
+        slope = a - shift
+        slope *= slope
+        np.subtract(scale * scale, slope, out=slope)  # s (1 - s) = 1/4 - (s - 1/2)^2, and 1 - g^2
         da *= slope
         dc *= f
         return 0.0, dc
@@ -150,6 +154,14 @@ def _sigmoid(z):
     np.tanh(z, out=z)
     z *= 0.5
     z += 0.5
+
+
+@functools.cache
+def _squash(width, dtype):
+    """What makes sigmoids (1 + tanh(z / 2)) / 2 of i, f and o, and of g tanh(z), in whole rows: scale tanh(scale z) + shift."""
+    one = np.ones(width, dtype)
+    scale = np.concatenate([one / 2, one / 2, one, one / 2])
+    return scale, np.concatenate([one / 2, one / 2, 0 * one, one / 2])
 
 
 def _blocks(rows, count):

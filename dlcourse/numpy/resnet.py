@@ -1,5 +1,6 @@
 """Residual networks in NumPy, their backward pass written out."""
 
+from dlcourse.boundary import check_choice
 from dlcourse.numpy import convolution as c
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.layers import BatchNorm, Conv2d, Linear, MaxPool2d
@@ -22,7 +23,7 @@ class ResidualBlock(Module):
     shape changes, a convolution 1 x 1 with a norm. Without `skip`, y = relu(F(x))."""
 
     def __init__(self, inputs, outputs, stride=1, skip=True, norm="batch"):
-        bias, make_norm = norm == "none", NORMS[norm]
+        bias, make_norm = norm == "none", NORMS[check_choice("norm", norm, NORMS)]
         self.conv_1 = Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
         self.norm_1 = make_norm(outputs)
         self.conv_2 = Conv2d(outputs, outputs, 3, padding=1, bias=bias)
@@ -67,7 +68,7 @@ class PoolBlock(Module):
     def __init__(self, inputs, outputs, stride, norm="batch"):
         self.conv = Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")
         self.pool = MaxPool2d(stride)
-        self.norm = NORMS[norm](outputs)
+        self.norm = NORMS[check_choice("norm", norm, NORMS)](outputs)
 
     def __call__(self, x):
         z, conv_back = self.conv(x)

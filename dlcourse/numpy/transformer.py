@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from dlcourse.boundary import Tokens, check_inputs, check_room
+from dlcourse.boundary import Tokens, check_choice, check_inputs, check_room
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.attention import KVCache, MultiHeadAttention
 from dlcourse.numpy.layers import Embedding, LayerNorm, Linear, RMSNorm
@@ -141,6 +141,7 @@ class Block(Module):
 
 def make_norm(kind, width, bias=True, eps=None):
     """The norm called layer or rms, with its own eps where that is None; an RMS norm never has a bias."""
+    check_choice("norm", kind, ("layer", "rms"))
     options = {} if eps is None else {"eps": eps}
     return RMSNorm(width, **options) if kind == "rms" else LayerNorm(width, bias=bias, **options)
 

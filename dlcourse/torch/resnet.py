@@ -3,6 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
+from dlcourse.boundary import check_choice
 from dlcourse.torch.layers import BatchNorm, Conv2d, Linear, MaxPool2d
 from dlcourse.torch.module import Module
 
@@ -18,7 +19,7 @@ class ResidualBlock(Module):
 
     def __init__(self, inputs, outputs, stride=1, skip=True, norm="batch"):
         super().__init__()
-        bias, make_norm = norm == "none", NORMS[norm]
+        bias, make_norm = norm == "none", NORMS[check_choice("norm", norm, NORMS)]
         self.conv_1 = Conv2d(inputs, outputs, 3, stride, padding=1, bias=bias)
         self.norm_1 = make_norm(outputs)
         self.conv_2 = Conv2d(outputs, outputs, 3, padding=1, bias=bias)
@@ -48,7 +49,7 @@ class PoolBlock(Module):
         super().__init__()
         self.conv = Conv2d(inputs, outputs, 3, padding=1, bias=norm == "none")
         self.pool = MaxPool2d(stride)
-        self.norm = NORMS[norm](outputs)
+        self.norm = NORMS[check_choice("norm", norm, NORMS)](outputs)
 
     def forward(self, x):
         return F.relu(self.norm(self.pool(self.conv(x))))

@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from dlcourse.boundary import Tokens, check_inputs, check_room
+from dlcourse.boundary import Tokens, check_choice, check_inputs, check_room
 from dlcourse.positions import sinusoidal
 from dlcourse.torch.attention import KVCache, MultiHeadAttention
 from dlcourse.torch.layers import Embedding, LayerNorm, Linear, RMSNorm
@@ -98,6 +98,7 @@ class Block(Module):
 
 def make_norm(kind, width, bias=True, eps=None):
     """The norm called layer or rms, with its own eps where that is None; an RMS norm never has a bias."""
+    check_choice("norm", kind, ("layer", "rms"))
     options = {} if eps is None else {"eps": eps}
     return RMSNorm(width, **options) if kind == "rms" else LayerNorm(width, bias=bias, **options)
 

@@ -185,15 +185,20 @@ def check_need_dx(c, rng, shape):
 
 
 def check_parts(c, rng):
-    """Images that are unfolded in several parts: the same as one by one."""
-    for windows, images in (((2, 40, 10, 20, 3, 3, 4), 18), ((1, 3, 400, 400, 3, 3, 4), 1)):
-        parts = [slice(i, i + images) for i in range(0, windows[1], images)]
-        assert c._parts(np.broadcast_to(0.0, windows)) == parts, f"{images} images have about {c.NUMBERS} numbers"
+    """Images that are unfolded in several parts, and gradients put together in several: the same as one by one."""
+    for count, size, images in ((40, 14_400, 18), (3, 5_760_000, 1)):
+        parts = [slice(i, i + images) for i in range(0, count, images)]
+        assert c._parts(count, size) == parts, f"{images} images have about {c.NUMBERS} numbers"
     x, weight, bias = rng.normal(size=(5, 8, 140, 8)), rng.normal(size=(4, 5, 5, 4)), rng.normal(size=4)
     windows = 4 * 136 * 25 * 8  # numbers of one image
     assert 2 * windows < c.NUMBERS < 3 * windows
     y, backward = c.conv2d(x, weight, bias, groups=2)
     dx, dweight, dbias = backward(y)
+    numbers, c.NUMBERS = c.NUMBERS, 2 * (x[0].size + y[0].size)
+    try:
+        assert_close("dx of two images at a time", backward(y)[0], dx, 1e-13)
+    finally:
+        c.NUMBERS = numbers
     alone = [c.conv2d(one[None], weight, bias, groups=2) for one in x]
     assert_close("y", y, np.concatenate([one for one, _ in alone]), 1e-13)
     gradients = [back(one[None]) for one, (_, back) in zip(y, alone, strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import MLP, convolution, functional
-from dlcourse.numpy.module import Module
+from dlcourse.numpy.module import Module, parameters_only
 from tests.gradients import assert_close, check_gradient, relative
 from tests.numpy import cases, convolution_cases
 
@@ -129,7 +129,7 @@ def check_linear_layer(layers):
     dweight = [[sum(dy[n, o] * x[n, i] for n in range(5)) for i in range(3)] for o in range(2)]
     assert_close("dweight", layer.gradients()["weight"], dweight, 1e-13)
     assert_close("dbias", layer.gradients()["bias"], [sum(dy[n, o] for n in range(5)) for o in range(2)], 1e-13)
-    backward(dy)
+    assert backward(dy, need_dx=False) is None
     assert_close("gradients accumulate", layer.gradients()["weight"], 2 * np.array(dweight), 1e-13)
     layer.zero_gradients()
     assert not layer.gradients()["weight"].any() and not layer.gradients()["bias"].any()
@@ -387,7 +387,20 @@ def check_mlp(mlp):
         names = [name for name, _ in model.named_parameters()]  # running statistics are no parameters
         run = parameter_gradients(model, lambda m, x=x: m(x), names, state)
         worst = max(worst, check_gradient(run, tuple(state[name] for name in names), rng))
+        check_parameters_only(model, x)
     return worst
+
+
+def check_parameters_only(model, x):
+    """Without the gradient of its input, a model has the same gradients of its parameters."""
+    logits, backward = model(x)
+    model.zero_gradients()
+    assert backward(logits).shape == x.shape
+    expected = model.gradients()
+    model.zero_gradients()
+    with parameters_only(model):
+        assert backward(logits) is None
+    assert all(np.array_equal(gradient, expected[name]) for name, gradient in model.gradients().items())
 
 
 def check_mlp_dropout(mlp):
@@ -467,8 +480,7 @@ def check_cnn(cnn):
         model.load_state(state)
         assert_close("logits", model(x)[0], slow_cnn(state, config, x), 1e-12)
         worst = max(worst, check_every_gradient(model, x, state, rng))
-        y, backward = model(x)
-        assert backward(y).shape == x.shape
+        check_parameters_only(model, x)
         single = cnn.CNN(config)
         single.load_state({name: array.astype(np.float32) for name, array in state.items()})
         y, backward = single(x.astype(np.float32))
@@ -945,8 +957,8 @@ def check_count_of_tokens(count):
     assert count.decode_flops(untied, 3) == count.decode_flops(config, 3)
 
 
-def check_no_bias(functional):
-    """None in the place of a bias: as with zeros, and None in the place of its gradient."""
+def check_left_out(functional):
+    """None in the place of a bias: as with zeros, and None in the place of its gradient. Without dx: the other gradients as with it."""
     rng = np.random.default_rng(12)
     x, weight, dy = rng.normal(size=(5, 3)), rng.normal(size=(2, 3)), rng.normal(size=(5, 2))
     for name, w, d in (("linear", weight, dy), ("layer_norm", weight[0], x)):
@@ -955,6 +967,9 @@ def check_no_bias(functional):
         assert np.array_equal(y, expected), name
         dx, dweight, dbias = backward(d)
         assert dbias is None and np.array_equal(dx, expected_back(d)[0]) and np.array_equal(dweight, expected_back(d)[1]), name
+    _, backward = functional.linear(x, weight, weight[:, 0])
+    none, *others = backward(dy, need_dx=False)
+    assert none is None and all(np.array_equal(a, b) for a, b in zip(others, backward(dy)[1:], strict=True))
 
 
 def check_whitened(initial):

@@ -126,3 +126,49 @@ def test_glue_matches_myst_nb(executed):
     found = dict(extract_glue_data_cell(cell))
     assert {name: data["data"]["text/plain"] for name, data in found.items()} == {"share": "'97.0%'", "mean": "'0.970'"}
     assert len(cell.outputs) == 1  # the source
+
+
+FAQ = """## FAQ
+
+### Is $2 x$ a `double`?
+
+**Often written:** no. It is, <!-- number: of the cell above --> in {glue:text}`share` of
+all cases:
+
+### Is this one refuted?
+
+Nobody writes it.
+
+### And this?
+
+**Often seen** in books. Is it?"""
+
+
+def test_myths_are_collected_from_the_chapters(tmp_path, executed):
+    chapter = json.loads(executed.read_text())
+    chapter["cells"] += [
+        {**cell, "id": f"faq-{i}"}
+        for i, cell in enumerate(notebook(markdown(FAQ), markdown("## Exercises\n\n**Often written:** outside of the FAQ.")).cells)
+    ]
+    (tmp_path / "chapters").mkdir()
+    (tmp_path / "chapters/one.ipynb").write_text(json.dumps(chapter))
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results/ledger.json").write_text(json.dumps({"equations": [ENTRY]}))
+    (tmp_path / "_toc.yml").write_text("parts:\n- chapters:\n  - file: book/setup\n  - file: chapters/one\n")
+    (tmp_path / "fakesource.py").write_text(FAKE_SOURCE)
+    ext = str(notebooks.ROOT / "book" / "_ext")
+    (tmp_path / "conf.py").write_text(CONF.format(ext=ext) + f"sys.path.insert(0, {str(tmp_path)!r})\nextensions.append('myths')\n")
+    (tmp_path / "index.md").write_text("# Myths\n\n```{toctree}\nchapters/one\n```\n\n:::{myths}\n:::\n")
+    command = [sys.executable, "-m", "sphinx", "-q", "-W", "--keep-going", "-b", "html", str(tmp_path), str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    page = (tmp_path / "out/index.html").read_text()
+    listed = page.split('<ul class="myths')[1].split("</ul>")[0]
+    items = [html.unescape(re.sub("<[^>]+>", "", item)) for item in re.findall(r"<li>(.*?)</li>", listed, re.DOTALL)]
+    assert [" ".join(item.split()) for item in items] == [
+        r"Is \(2 x\) a double? Often written: no. It is, in 97.0% of all cases.",
+        "And this? Often seen in books. Is it?",
+    ]
+    targets = re.findall(r'href="chapters/one.html#([^"]+)"', listed)
+    chapter = (tmp_path / "out/chapters/one.html").read_text()
+    assert len(targets) == 2 and all(f'id="{target}"' in chapter for target in targets)

@@ -232,6 +232,10 @@ def test_cost_of_a_gradient(rng, sizes, examples):
     assert_same("F", tally["matmul"], F, rtol=0)
     backward(watch(rng.normal(size=logits.shape), tally))
     assert_same("3 F + 2 N sum s", tally["matmul"], 3 * F + 2 * examples * sum(sizes[1:]), rtol=0)
+    model.need_dx, counted = False, tally.pop("matmul")
+    logits, backward = model(watch(rng.normal(size=(examples, sizes[0])), tally))
+    backward(watch(rng.normal(size=logits.shape), tally))
+    assert_same("without dX of the first layer", counted - tally["matmul"], 2 * examples * sizes[0] * sizes[1], rtol=0)
 
 
 @pytest.mark.equation("eq-gradient-cost", formula_only=True)

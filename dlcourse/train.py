@@ -15,7 +15,7 @@ import numpy as np
 
 import dlcourse
 from dlcourse import metrics, state
-from dlcourse.boundary import Tokens, check_batch, counted
+from dlcourse.boundary import NUMBERS, Tokens, check_batch, counted
 from dlcourse.data.augment import describe
 from dlcourse.data.batches import Batches
 from dlcourse.errors import need
@@ -150,7 +150,7 @@ def fit(
 def evaluate(learner, data, batch_size=None):
     """Mean loss and accuracy over a pair (x, y), without dropout -> (loss, accuracy), over the positions that count where targets have positions.
 
-    The accuracy is NaN for the loss "mse" and for soft targets. For "pretraining" both are means over the hidden tokens.
+    The accuracy is NaN for the losses "mse" and "huber" and for soft targets. For "pretraining" both are means over the hidden tokens.
     `batch_size` None means 1000 examples, or 4096 tokens: only the logits of one batch are held."""
     x, y = data
     if len(x) == 0:
@@ -168,14 +168,14 @@ def evaluate(learner, data, batch_size=None):
         loss, logits = learner.evaluate((x[part], targets))
         if learner.loss == "pretraining":
             logits, targets = logits[0], targets[:, 1:]
-        if learner.loss != "mse" and not is_soft:
+        if learner.loss not in NUMBERS and not is_soft:
             right += metrics.right(logits, targets)
         losses.append(loss * count)
         counts.append(count)
     if not counts:
         raise ValueError("no target to average over: all are -100")
     total = sum(counts)
-    accuracy = math.nan if learner.loss == "mse" or is_soft else right / total
+    accuracy = math.nan if learner.loss in NUMBERS or is_soft else right / total
     return float(np.sum(losses) / total), accuracy
 
 

@@ -226,7 +226,7 @@ def test_flat_targets_are_enough_for_one_output(backend):
 
 @each_backend
 def test_unknown_loss(backend):
-    assert refusal(lambda: learner_of(backend, loss="hinge")) == f"unknown loss 'hinge': choose one of {', '.join(LOSSES)}"
+    assert refusal(lambda: learner_of(backend, loss="hing")) == f"unknown loss 'hing': choose one of {', '.join(LOSSES)}"
 
 
 @each_backend

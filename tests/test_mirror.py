@@ -21,6 +21,7 @@ EXCEPTIONS = {
     ("module.py:parameters_only", "name"): "PyTorch and MLX compute the gradients that are asked for",
     ("workers.py", "file"): "PyTorch and MLX split their operations over threads by themselves",
     ("learner.py:Learner.__init__", "signature"): "only NumPy's takes workers: the others have threads of their own",
+    ("autograd.py", "file"): "a lesson: PyTorch and MLX bring their own",
     ("convolution.py", "file"): "PyTorch and MLX bring their own operations and gradients",
     ("layers.py:Conv2d", "docstring"): "PyTorch's images are channels first",
     ("layers.py:MaxPool2d", "docstring"): "PyTorch's images are channels first",

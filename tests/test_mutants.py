@@ -12,7 +12,19 @@ import numpy as np
 import pytest
 
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, difference_cases, models, recurrent_cases, transformer_cases
+from tests.numpy import (
+    attention_cases,
+    autograd_cases,
+    bert_cases,
+    cases,
+    convolution_cases,
+    count_cases,
+    difference_cases,
+    losses_cases,
+    models,
+    recurrent_cases,
+    transformer_cases,
+)
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -35,6 +47,10 @@ def check_functional(f, operation=None):
         cases.check_running_statistics(f)
     cases.exact_values(f)
     cases.check_targets_of_another_dtype(f)
+
+
+def check_losses(losses, operation=None):
+    losses_cases.check_everything(losses, models.raises, operation)
 
 
 def check_optim(optim, _=None):
@@ -127,10 +143,15 @@ def check_initial(initial, _=None):
     transformer_cases.check_initial(initial)
 
 
+def check_autograd(autograd, _=None):
+    autograd_cases.check_everything(autograd, models.raises)
+
+
 def check_count(count, _=None):
     models.check_count(count)
     models.check_count_of_text(count)
     models.check_count_of_tokens(count)
+    count_cases.check_costs(count)
 
 
 def check_differences(differences, _=None):
@@ -143,6 +164,7 @@ def check_operations(operations, _=None):
 
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
+    "dlcourse.numpy.losses": check_losses,
     "dlcourse.numpy.convolution": check_convolution,
     "dlcourse.geometry": check_geometry,
     "dlcourse.numpy.optim": check_optim,
@@ -157,6 +179,7 @@ MODULES = {
     "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
+    "dlcourse.numpy.autograd": check_autograd,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
     "dlcourse.differences": check_differences,
@@ -176,8 +199,16 @@ ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
+ALREADY_COUNTED = "`apply` has counted the gradients"
 EQUIVALENT = {
     ("dlcourse.operations", "Watched.__array_ufunc__", "0 -> -1"): "there is one: the first is the last",
+    ("dlcourse.numpy.autograd", "Tensor.__neg__", "self * -1.0 -> self / -1.0"): "divided by -1 is multiplied by it",
+    ("dlcourse.numpy.autograd", "Tensor.backward", "True -> False"): ALREADY_COUNTED,
+    (
+        "dlcourse.numpy.autograd",
+        "Tensor.backward",
+        "zip(node.parents, node.vjp(dnode), strict=True) -> zip(node.parents, node.vjp(dnode))",
+    ): ALREADY_COUNTED,
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
     (
@@ -235,6 +266,9 @@ EQUIVALENT = {
     ): "a copy more",
     ("dlcourse.numpy.functional", "binary_cross_entropy", "False -> True"): "a copy more",
     ("dlcourse.numpy.functional", "_sigmoid", "x >= 0 -> x > 0"): "at x = 0 both branches are 1 / 2",
+    ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2"): "any logarithm that is finite: it is multiplied by q = 0",
+    ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2 (number 3)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2 (number 4)"): ANY_NEGATIVE,
     ("dlcourse.numpy.convolution", "_channel_sums", "0 -> -1"): "there is one group: the first is the last",
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 2)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 8)"): ANY_NEGATIVE,
@@ -618,6 +652,26 @@ FAMOUS = [
     ("dlcourse.numpy.gpt", "not causal", '"causal": True', '"causal": False'),
     ("dlcourse.numpy.gpt", "positions that begin anew behind a cache", "np.arange(start, start + x.shape[1])", "np.arange(x.shape[1])"),
     ("dlcourse.numpy.gpt", "the mean over sequences for the positions' gradient", "dh.sum(axis=0)", "dh.mean(axis=0)"),
+    (
+        "dlcourse.numpy.autograd",
+        "a gradient that overwrites",
+        "shares[parent] + share if parent in shares else share",
+        "share",
+    ),
+    (
+        "dlcourse.numpy.autograd",
+        "in the order of the program",
+        "node = nodes.pop()  #",
+        "node = nodes.pop(0)  #",
+    ),
+    (
+        "dlcourse.numpy.autograd",
+        "two parents that share one array",
+        "shares[parent] = shares[parent] + share if parent in shares else share",
+        "shares[parent] = np.add(shares[parent], share, out=shares[parent]) if parent in shares else share",
+    ),
+    ("dlcourse.numpy.autograd", "a broadcast that is averaged", "np.sum(dy, axis=tuple(i for", "np.mean(dy, axis=tuple(i for"),
+    ("dlcourse.numpy.autograd", "a tape that is kept", "if not retain:", "if False:"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),
@@ -640,6 +694,13 @@ FAMOUS = [
     ("dlcourse.differences", "a real step in the place of an imaginary one", "1j * h)", "h)"),
     ("dlcourse.differences", "the step asked for, not the one that rounding leaves", "    return made\n", "    return abs(h)\n"),
     ("dlcourse.operations", "multiplications counted, additions not", "count = 2 * plain", "count = plain"),
+    ("dlcourse.numpy.losses", "Huber's slope not clipped", "return clipped * (dloss", "return residual * (dloss"),
+    ("dlcourse.numpy.losses", "the hinge without its flat side", "sign * (slack > 0) *", "sign *"),
+    ("dlcourse.numpy.losses", "the slope of the focal weight forgotten", "(gamma * p * log_p - q)", "-q"),
+    ("dlcourse.numpy.losses", "1 - p of the rounded p", "f.sigmoid(-u)[0]", "1 - np.exp(log_p)"),
+    ("dlcourse.numpy.losses", "the divergence the other way round", "q * (log_q - log_p)", "np.exp(log_p) * (log_p - log_q)"),
+    ("dlcourse.numpy.losses", "the entropy of the targets left in", "q * (log_q - log_p)", "-q * log_p"),
+    ("dlcourse.numpy.losses", "the mean over classes, too", "np.sum(q * (log_q - log_p)) / len(q)", "np.mean(q * (log_q - log_p))"),
 ]
 
 

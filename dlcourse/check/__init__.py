@@ -4,6 +4,12 @@ A check never changes the caller's arrays and takes functions written with NumPy
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
 from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
+from dlcourse.check.autograd import (
+    checkpoint_cost,
+    graph_gradient,
+    linear_jvp,
+    logits_hessian_vector,
+)
 from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
     batched_accuracy,
@@ -20,6 +26,12 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.frameworks import (
+    next_scale,
+    round_to_bfloat16,
+    seconds_per_call,
+    to_oihw,
+)
 from dlcourse.check.gpt import (
     gpt_parameters,
     next_token_pairs,
@@ -28,6 +40,14 @@ from dlcourse.check.gpt import (
     top_k_probabilities,
 )
 from dlcourse.check.gradient import gradient
+from dlcourse.check.large import (
+    bottleneck_parameters,
+    gpt_training_flops,
+    token_seconds,
+    training_bytes,
+    training_flops,
+)
+from dlcourse.check.losses import focal, huber, kl, log_sum_exp
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -113,6 +133,23 @@ EXERCISES = {
         sum_to_shape,
         gradient_error,
         complex_step,
+        log_sum_exp,
+        huber,
+        kl,
+        focal,
+        graph_gradient,
+        linear_jvp,
+        logits_hessian_vector,
+        checkpoint_cost,
+        training_flops,
+        training_bytes,
+        bottleneck_parameters,
+        gpt_training_flops,
+        token_seconds,
+        round_to_bfloat16,
+        to_oihw,
+        next_scale,
+        seconds_per_call,
     )
 }
 

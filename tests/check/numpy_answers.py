@@ -441,3 +441,113 @@ def complex_step(f, x, h):
         step[i] = h
         gradient[i] = np.imag(f(x + 1j * step)) / h
     return gradient
+
+
+def log_sum_exp(x):
+    return np.logaddexp.reduce(x, axis=-1)
+
+
+def huber(y, t, delta):
+    size = np.abs(y - t)
+    small = np.minimum(size, delta)
+    return np.mean(small * size - small * small / 2), np.sign(y - t) * small / np.size(y)
+
+
+def kl(q, p):
+    held = q > 0
+    return np.sum(q[held] * np.log(q[held] / p[held]))
+
+
+def focal(z, t, gamma):
+    u = np.where(t > 0, z, -z)
+    log_p, log_q = -np.logaddexp(0, -u), -np.logaddexp(0, u)
+    slope = np.exp(gamma * log_q + log_p) * gamma * log_p - np.exp(gamma * log_q + log_q)
+    return np.mean(np.exp(gamma * log_q) * -log_p), np.where(t > 0, slope, -slope) / np.size(z)
+
+
+def graph_gradient(slopes):
+    last = np.eye(len(slopes))[-1]
+    return np.linalg.solve(np.eye(len(slopes)) - slopes.T, last)  # d = last + slopes^T d
+
+
+def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+    t = 1e-20j  # a complex step: a dual number in disguise
+    y = (x + t * x_dot) @ (weight + t * weight_dot).T + bias + t * bias_dot
+    return y.real, y.imag / 1e-20
+
+
+def logits_hessian_vector(logits, v):
+    Hv = np.zeros(v.shape)
+    for n, z in enumerate(logits):
+        p = np.exp(z - np.logaddexp.reduce(z))
+        Hv[n] = (p * v[n] - p * np.sum(p * v[n])) / len(logits)
+    return Hv
+
+
+def checkpoint_cost(layers, segment):
+    return len(range(0, layers, segment)) + segment, layers + layers
+
+
+def training_flops(sizes, rows):
+    total, inputs = 0, sizes[0]
+    for layer, outputs in enumerate(sizes[1:]):
+        total += rows * inputs * outputs * (6 if layer else 4)
+        inputs = outputs
+    return total
+
+
+def training_bytes(sizes, batch, slots):
+    inputs = sizes[0]
+    numbers = batch * inputs
+    for outputs in sizes[1:]:
+        numbers += (inputs * outputs + outputs) * (2 + slots)
+        numbers += batch * outputs
+        inputs = outputs
+    return 4 * numbers
+
+
+def bottleneck_parameters(inputs, width, changes):
+    total = width * (inputs + 2)
+    total += width * (9 * width + 2)
+    total += 4 * width * (width + 2)
+    if changes:
+        total += 4 * width * (inputs + 2)
+    return total
+
+
+def gpt_training_flops(layers, width, context, vocab, tokens):
+    forward = layers * (24 * width * width + 4 * context * width)
+    forward += 2 * vocab * width
+    return 3 * forward * tokens
+
+
+def token_seconds(parameters, batch, size, peak, bandwidth):
+    computing = 2 * batch * parameters / peak
+    reading = parameters * size / bandwidth
+    return max(computing, reading)
+
+
+def round_to_bfloat16(x):
+    mantissa, exponent = np.frexp(x)  # the mantissa lies in [1/2, 1)
+    return np.ldexp(np.round(256 * mantissa) / 256, exponent)
+
+
+def to_oihw(weight):
+    return np.moveaxis(weight, 3, 1)
+
+
+def next_scale(scale, good, gradient, interval):
+    if np.count_nonzero(np.abs(gradient) < np.inf) < gradient.size:  # a NaN compares as false
+        return 0.5 * scale, 0
+    row = (good + 1) % interval
+    return (scale if row else 2.0 * scale), row
+
+
+def seconds_per_call(run, wait, clock, calls):
+    for k in range(calls + 1):
+        if k == 1:
+            wait()
+            start = clock()
+        run()
+    wait()
+    return (clock() - start) / calls

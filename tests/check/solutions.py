@@ -286,6 +286,88 @@ def torch_solutions():
             gradient[i] = f(z).imag / h
         return gradient
 
+    def log_sum_exp(x):
+        return torch.logsumexp(x, dim=-1)
+
+    def huber(y, t, delta):
+        y = y.clone().requires_grad_()
+        loss = torch.nn.functional.huber_loss(y, t, delta=delta)
+        loss.backward()
+        return loss, y.grad
+
+    def kl(q, p):
+        return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum()
+
+    def focal(z, t, gamma):
+        z = z.clone().requires_grad_()
+        u = (2 * t - 1) * z
+        loss = -(torch.exp(gamma * torch.nn.functional.logsigmoid(-u)) * torch.nn.functional.logsigmoid(u)).mean()
+        loss.backward()
+        return loss, z.grad
+
+    def graph_gradient(slopes):
+        d = [torch.zeros((), dtype=slopes.dtype) for _ in slopes]
+        d[-1] = torch.ones((), dtype=slopes.dtype)
+        for k in range(len(slopes) - 1, -1, -1):
+            d = [old + d[k] * slope for old, slope in zip(d, slopes[k], strict=True)]
+        return torch.stack(d)
+
+    def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+        return torch.func.jvp(torch.nn.functional.linear, (x, weight, bias), (x_dot, weight_dot, bias_dot))
+
+    def logits_hessian_vector(logits, v):
+        loss = lambda z: torch.nn.functional.cross_entropy(z, torch.zeros(len(z), dtype=torch.long))  # noqa: E731
+        return torch.autograd.functional.hvp(loss, logits, v)[1]
+
+    def checkpoint_cost(layers, segment):
+        return len(torch.zeros(layers).split(segment)) + segment, 2 * torch.zeros(layers).numel()
+
+    def training_flops(sizes, rows):
+        widths = torch.tensor(sizes)
+        products = 2 * rows * widths[:-1] * widths[1:]
+        return 3 * products.sum() - products[0]
+
+    def training_bytes(sizes, batch, slots):
+        layers = [torch.nn.Linear(i, o, device="meta") for i, o in itertools.pairwise(sizes)]
+        parameters = sum(p.nbytes for layer in layers for p in layer.parameters())
+        return (2 + slots) * parameters + torch.zeros(batch, sum(sizes), device="meta").nbytes
+
+    def bottleneck_parameters(inputs, width, changes):
+        conv, norm = torch.nn.Conv2d, torch.nn.BatchNorm2d
+        shapes = [(inputs, width, 1), (width, width, 3), (width, 4 * width, 1)] + [(inputs, 4 * width, 1)] * changes
+        layers = [layer for i, o, k in shapes for layer in (conv(i, o, k, bias=False, device="meta"), norm(o, device="meta"))]
+        return sum(p.numel() for layer in layers for p in layer.parameters())
+
+    def gpt_training_flops(layers, width, context, vocab, tokens):
+        shapes = [(width, width)] * 4 + [(width, 4 * width)] * 2
+        block = sum(torch.empty(shape, device="meta").numel() for shape in shapes)
+        return tokens * (6 * (layers * block + vocab * width) + 3 * layers * 4 * context * width)
+
+    def token_seconds(parameters, batch, size, peak, bandwidth):
+        times = [2 * parameters * batch / peak, size * parameters / bandwidth]
+        return torch.tensor(times, dtype=torch.float64).max()
+
+    def round_to_bfloat16(x):
+        return x.to(torch.bfloat16).to(x.dtype)
+
+    def to_oihw(weight):
+        return torch.permute(weight, (0, 3, 1, 2))
+
+    def next_scale(scale, good, gradient, interval):
+        if not torch.isfinite(gradient).all():
+            return scale / 2, 0
+        return (scale * 2, 0) if good == interval - 1 else (scale, good + 1)
+
+    def seconds_per_call(run, wait, clock, calls):
+        times = []
+        for count in (1, calls):
+            wait()
+            times.append(clock())
+            for _ in range(count):
+                run()
+        wait()
+        return torch.tensor(clock() - times[-1], dtype=torch.float64) / calls
+
     return named(locals())
 
 
@@ -564,6 +646,81 @@ def mlx_solutions():
             step[i] = h
             gradient[i] = mx.imag(f(x + 1j * step)) / h
         return gradient
+
+    def log_sum_exp(x):
+        return mx.logsumexp(x, axis=-1)
+
+    def huber(y, t, delta):
+        return mx.value_and_grad(lambda y: nn.losses.huber_loss(y, t, delta=delta, reduction="mean"))(y)
+
+    def kl(q, p):
+        return mx.where(q > 0, q * (mx.log(q) - mx.log(p)), 0).sum()
+
+    def focal(z, t, gamma):
+        def loss(z):
+            u = (2 * t - 1) * z
+            return -(mx.exp(gamma * nn.log_sigmoid(-u)) * nn.log_sigmoid(u)).mean()
+
+        return mx.value_and_grad(loss)(z)
+
+    def graph_gradient(slopes):
+        paths = edges = mx.eye(len(slopes))
+        for _ in range(len(slopes)):  # paths of 0, 1, 2, ... edges
+            edges = edges @ slopes
+            paths = paths + edges
+        return paths[-1]
+
+    def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+        (y,), (y_dot,) = mx.jvp(lambda x, w, b: x @ w.T + b, [x, weight, bias], [x_dot, weight_dot, bias_dot])
+        return y, y_dot
+
+    def logits_hessian_vector(logits, v):
+        return mx.jvp(lambda z: mx.softmax(z, axis=1), [logits], [v])[1][0] / len(logits)
+
+    def checkpoint_cost(layers, segment):
+        return len(mx.zeros(layers)[::segment]) + segment, 2 * mx.zeros(layers).size
+
+    def training_flops(sizes, rows):
+        widths = mx.array(sizes)
+        products = 2 * rows * widths[:-1] * widths[1:]
+        return 3 * products.sum() - products[0]
+
+    def training_bytes(sizes, batch, slots):
+        pairs = itertools.pairwise(sizes)
+        parameters = sum(mx.zeros((o, i)).nbytes + mx.zeros(o).nbytes for i, o in pairs)
+        return (2 + slots) * parameters + mx.zeros((batch, sum(sizes))).nbytes
+
+    def bottleneck_parameters(inputs, width, changes):
+        shapes = [(inputs, width, 1), (width, width, 3), (width, 4 * width, 1)] + [(inputs, 4 * width, 1)] * changes
+        return sum(mx.zeros((o, k, k, i)).size + 2 * o for i, o, k in shapes)
+
+    def gpt_training_flops(layers, width, context, vocab, tokens):
+        shapes = [(width, width)] * 4 + [(width, 4 * width)] * 2
+        block = sum(mx.zeros(shape).size for shape in shapes)
+        return tokens * (6 * (layers * block + vocab * width) + 3 * layers * 4 * context * width)
+
+    def token_seconds(parameters, batch, size, peak, bandwidth):
+        return mx.maximum(mx.array(2 * parameters * batch / peak), mx.array(size * parameters / bandwidth))
+
+    def round_to_bfloat16(x):
+        return x.astype(mx.bfloat16).astype(x.dtype)
+
+    def to_oihw(weight):
+        return mx.transpose(weight, (0, 3, 1, 2))
+
+    def next_scale(scale, good, gradient, interval):
+        if not mx.isfinite(gradient).all().item():
+            return scale / 2, 0
+        return (scale * 2, 0) if good == interval - 1 else (scale, good + 1)
+
+    def seconds_per_call(run, wait, clock, calls):
+        run()
+        wait()
+        start = clock()
+        for _ in range(calls):
+            run()
+        wait()
+        return mx.array((clock() - start) / calls)
 
     return named(locals())
 

@@ -11,7 +11,7 @@ from dlcourse import check, differences
 from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
 from dlcourse.interactive import differences as figure
-from dlcourse.numpy import MLP
+from dlcourse.numpy import MLP, autograd
 from dlcourse.numpy import functional as f
 from dlcourse.operations import watch
 from tests.equations import assert_lines_agree, assert_same, numerical_gradient, numerical_jacobian
@@ -53,7 +53,8 @@ def test_gradient_of_a_broadcast(rng, a, n):
         printed.reshape(a),
     ]
     assert_lines_agree(lines, rtol=1e-8)
-    assert_same("implementation", check.sum_to_shape.reference(dy, a), lines[-1], rtol=1e-14)
+    assert_same("implementation", autograd.unbroadcast(dy, a), lines[-1], rtol=1e-14)
+    assert_same("exercise", check.sum_to_shape.reference(dy, a), lines[-1], rtol=1e-14)
 
 
 # ---------------------------------------------------------------- the best linear map
@@ -171,7 +172,7 @@ def test_backward_is_the_vector_jacobian_product(rng):
     assert_same("J^T u", backward(u), np.einsum("abij,ab->ij", J, u), rtol=1e-8)
 
 
-@pytest.mark.equation("eq-matmul-vjp", formula_only=True)
+@pytest.mark.equation("eq-matmul-vjp")
 def test_gradient_of_a_product(rng):
     A, B, dY = rng.normal(size=(3, 4)), rng.normal(size=(4, 2)), rng.normal(size=(3, 2))
     P, Q = rng.normal(size=A.shape), rng.normal(size=B.shape)
@@ -181,6 +182,9 @@ def test_gradient_of_a_product(rng):
     assert_lines_agree(lines, rtol=1e-11)
     assert_same("dA", dY @ B.T, numerical_gradient(lambda A: (dY * (A @ B)).sum(), A), rtol=1e-8)
     assert_same("dB", A.T @ dY, numerical_gradient(lambda B: (dY * (A @ B)).sum(), B), rtol=1e-8)
+    _, backward = autograd.matmul(A, B)
+    assert_same("implementation: dA", backward(dY)[0], dY @ B.T, rtol=1e-14)
+    assert_same("implementation: dB", backward(dY)[1], A.T @ dY, rtol=1e-14)
     _, backward = f.linear(A, B.T, None)  # W = B^T
     assert_same("as in eq-linear-vjp: dX", backward(dY)[0], dY @ B.T, rtol=1e-13)
     assert_same("as in eq-linear-vjp: dW", backward(dY)[1], (A.T @ dY).T, rtol=1e-13)

@@ -61,6 +61,7 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
+from dlcourse.check.optimizers import adam_step, batch_noise, best_momentum, lion_step
 from dlcourse.check.recurrent import clip_together, elman_backward, lstm_step
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
 from dlcourse.check.tokenization import bits_per_byte, encode_bytes, merge_pair
@@ -150,6 +151,10 @@ EXERCISES = {
         to_oihw,
         next_scale,
         seconds_per_call,
+        batch_noise,
+        best_momentum,
+        adam_step,
+        lion_step,
     )
 }
 

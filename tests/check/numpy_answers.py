@@ -551,3 +551,23 @@ def seconds_per_call(run, wait, clock, calls):
         run()
     wait()
     return (clock() - start) / calls
+
+
+def batch_noise(gradients, size):
+    means = [np.mean(chosen, axis=0) for chosen in itertools.combinations(gradients, size)]  # all batches there are
+    return np.mean([np.sum((one - gradients.mean(axis=0)) ** 2) for one in means])
+
+
+def best_momentum(smallest, largest):
+    rate = 1 - 2 / (1 + (largest / smallest) ** 0.5)
+    return (1 - rate) ** 2 / smallest, rate * rate
+
+
+def adam_step(w, g, m, v, t, lr, beta1, beta2, eps):
+    m, v = g + beta1 * (m - g), g * g + beta2 * (v - g * g)
+    root = (1 - beta2**t) ** 0.5
+    return w - lr * root / (1 - beta1**t) * m / (v**0.5 + eps * root), m, v
+
+
+def lion_step(w, g, m, lr, beta1, beta2, decay):
+    return w - lr * (np.sign(g + beta1 * (m - g)) + decay * w), g + beta2 * (m - g)

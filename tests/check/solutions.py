@@ -368,6 +368,21 @@ def torch_solutions():
         wait()
         return torch.tensor(clock() - times[-1], dtype=torch.float64) / calls
 
+    def batch_noise(gradients, size):
+        count, centred = len(gradients), gradients - gradients.mean(dim=0)
+        return torch.sum(centred**2) / count / size * (count - size) / (count - 1)
+
+    def best_momentum(smallest, largest):
+        low, high = torch.tensor([smallest, largest], dtype=torch.float64).sqrt()
+        return 4 / (low + high) ** 2, ((high - low) / (high + low)) ** 2
+
+    def adam_step(w, g, m, v, t, lr, beta1, beta2, eps):
+        m, v = torch.lerp(g, m, beta1), torch.lerp(g**2, v, beta2)
+        return w - lr * (m / (1 - beta1**t)) / (torch.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+    def lion_step(w, g, m, lr, beta1, beta2, decay):
+        return (1 - lr * decay) * w - lr * torch.lerp(g, m, beta1).sign(), torch.lerp(g, m, beta2)
+
     return named(locals())
 
 
@@ -721,6 +736,21 @@ def mlx_solutions():
             run()
         wait()
         return mx.array((clock() - start) / calls)
+
+    def batch_noise(gradients, size):
+        count = gradients.shape[0]
+        return mx.var(gradients, axis=0).sum() / size * (count - size) / (count - 1)
+
+    def best_momentum(smallest, largest):
+        low, high = mx.sqrt(mx.array(smallest)), mx.sqrt(mx.array(largest))
+        return 4 / mx.square(low + high), mx.square((high - low) / (high + low))
+
+    def adam_step(w, g, m, v, t, lr, beta1, beta2, eps):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * mx.square(g)
+        return w - lr * (m / (1 - beta1**t)) / (mx.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+    def lion_step(w, g, m, lr, beta1, beta2, decay):
+        return (1 - lr * decay) * w - lr * mx.sign(beta1 * m + (1 - beta1) * g), beta2 * m + (1 - beta2) * g
 
     return named(locals())
 

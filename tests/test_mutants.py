@@ -20,6 +20,7 @@ from tests.numpy import (
     cases,
     convolution_cases,
     count_cases,
+    difference_cases,
     losses_cases,
     models,
     recurrent_cases,
@@ -178,6 +179,14 @@ def check_scaling(scaling, _=None):
     metric_cases.check_scaling(scaling)
 
 
+def check_differences(differences, _=None):
+    difference_cases.check_differences(differences, models.raises)
+
+
+def check_operations(operations, _=None):
+    difference_cases.check_watch(operations, models.raises)
+
+
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
     "dlcourse.numpy.losses": check_losses,
@@ -204,6 +213,8 @@ MODULES = {
     "dlcourse.metrics.uncertainty": check_uncertainty,
     "dlcourse.data.folds": check_folds,
     "dlcourse.data.scaling": check_scaling,
+    "dlcourse.differences": check_differences,
+    "dlcourse.operations": check_operations,
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
@@ -222,6 +233,7 @@ FEWER_PARTS = "only how many images are taken at a time"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 ALREADY_COUNTED = "`apply` has counted the gradients"
 EQUIVALENT = {
+    ("dlcourse.operations", "Watched.__array_ufunc__", "0 -> -1"): "there is one: the first is the last",
     ("dlcourse.numpy.autograd", "Tensor.__neg__", "self * -1.0 -> self / -1.0"): "divided by -1 is multiplied by it",
     ("dlcourse.numpy.autograd", "Tensor.backward", "True -> False"): ALREADY_COUNTED,
     (
@@ -747,6 +759,10 @@ FAMOUS = [
     ("dlcourse.numpy.recurrent", "the states after, not before, in dW_hh", "h[:-1].reshape(-1, hidden)", "h[1:].reshape(-1, hidden)"),
     ("dlcourse.numpy.recurrent", "a GRU that keeps where it should renew", "    h_new = h - n\n", "    h_new = n - h\n"),
     ("dlcourse.numpy.rnn", "a classifier that reads the first state", "h = h[:, -1]  #", "h = h[:, 0]  #"),
+    ("dlcourse.differences", "two steps divided by one", "_step(up[i] - down[i], h)", "_step(up[i] - x[i], h)"),
+    ("dlcourse.differences", "a real step in the place of an imaginary one", "1j * h)", "h)"),
+    ("dlcourse.differences", "the step asked for, not the one that rounding leaves", "    return made\n", "    return abs(h)\n"),
+    ("dlcourse.operations", "multiplications counted, additions not", "count = 2 * plain", "count = plain"),
     ("dlcourse.numpy.losses", "Huber's slope not clipped", "return clipped * (dloss", "return residual * (dloss"),
     ("dlcourse.numpy.losses", "the hinge without its flat side", "sign * (slack > 0) *", "sign *"),
     ("dlcourse.numpy.losses", "the slope of the focal weight forgotten", "(gamma * p * log_p - q)", "-q"),

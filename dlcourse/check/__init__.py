@@ -45,6 +45,7 @@ from dlcourse.check.gpt import (
     perplexity,
     top_k_probabilities,
 )
+from dlcourse.check.gradient import gradient
 from dlcourse.check.large import (
     bottleneck_parameters,
     gpt_training_flops,
@@ -78,6 +79,7 @@ from dlcourse.check.transformer import (
     transformer_parameters,
 )
 from dlcourse.check.use import restore, use
+from dlcourse.check.vectors import chain_cost, complex_step, gradient_error, sum_to_shape
 
 EXERCISES = {
     e.name: e
@@ -134,6 +136,10 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
+        chain_cost,
+        sum_to_shape,
+        gradient_error,
+        complex_step,
         log_sum_exp,
         huber,
         kl,
@@ -169,6 +175,7 @@ __all__ = [
     "Exercise",
     "Result",
     "exercise",
+    "gradient",
     "restore",
     "use",
     *EXERCISES,

@@ -408,6 +408,41 @@ def best_span(start, end):
     return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
 
 
+def chain_cost(sizes):
+    forward = reverse = 0
+    for i, o in itertools.pairwise(sizes[1:]):
+        forward += sizes[0] * i * o
+    for i, o in itertools.pairwise(sizes[:-1]):
+        reverse += sizes[-1] * i * o
+    return forward, reverse
+
+
+def sum_to_shape(dy, shape):
+    dx, padded = np.zeros(shape), (1,) * (dy.ndim - len(shape)) + shape
+    view, last = dx.reshape(padded), np.array(padded) - 1
+    for index in np.ndindex(dy.shape):
+        view[tuple(np.minimum(index, last))] += dy[index]
+    return dx
+
+
+def gradient_error(operation, x, u, v, h):
+    promised = np.vdot(operation(x)[1](u), v)
+    ends = [operation(x + h * v)[0], operation(x - h * v)[0]]
+    measured = np.vdot(u, np.subtract(*ends)) / (2 * h)
+    if measured == promised:
+        return 0.0
+    return np.abs(measured - promised) / np.maximum(np.abs(measured), np.abs(promised))
+
+
+def complex_step(f, x, h):
+    gradient = np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[i] = h
+        gradient[i] = np.imag(f(x + 1j * step)) / h
+    return gradient
+
+
 def log_sum_exp(x):
     return np.logaddexp.reduce(x, axis=-1)
 

@@ -262,6 +262,30 @@ def torch_solutions():
         pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
         return pair // len(end), pair % len(end)
 
+    def chain_cost(sizes):
+        def cost(width, sizes):
+            return sum(torch.empty(width, i, o, device="meta").numel() for i, o in itertools.pairwise(sizes))
+
+        return cost(sizes[0], sizes[1:]), cost(sizes[-1], sizes[:-1])
+
+    def sum_to_shape(dy, shape):
+        return torch.Tensor.sum_to_size(dy, shape)
+
+    def gradient_error(operation, x, u, v, h):
+        _, backward = operation(x)
+        promised = torch.sum(backward(u) * v)
+        measured = torch.sum(u * (operation(x + h * v)[0] - operation(x - h * v)[0])) / (2 * h)
+        largest = torch.maximum(measured.abs(), promised.abs())
+        return torch.where(largest > 0, (measured - promised).abs() / largest, 0.0)
+
+    def complex_step(f, x, h):
+        gradient = torch.zeros_like(x)
+        for i in np.ndindex(tuple(x.shape)):
+            z = x.to(torch.complex128)
+            z[i] += 1j * h
+            gradient[i] = f(z).imag / h
+        return gradient
+
     def log_sum_exp(x):
         return torch.logsumexp(x, dim=-1)
 
@@ -633,6 +657,30 @@ def mlx_solutions():
         below = mx.tri(len(start), len(end), -1)
         pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
         return pair // len(end), pair % len(end)
+
+    def chain_cost(sizes):
+        def cost(width, sizes):
+            return width * sum(mx.zeros((i, o)).size for i, o in itertools.pairwise(sizes))
+
+        return cost(sizes[0], sizes[1:]), cost(sizes[-1], sizes[:-1])
+
+    def sum_to_shape(dy, shape):
+        return mx.vjp(lambda x: mx.broadcast_to(x, dy.shape), [mx.zeros(shape)], [dy])[1][0]
+
+    def gradient_error(operation, x, u, v, h):
+        _, backward = operation(x)
+        promised = mx.sum(backward(u) * v)
+        measured = mx.sum(u * (operation(x + h * v)[0] - operation(x - h * v)[0])) / (2 * h)
+        largest = mx.maximum(mx.abs(measured), mx.abs(promised))
+        return mx.where(largest > 0, mx.abs(measured - promised) / largest, 0.0)
+
+    def complex_step(f, x, h):
+        gradient = mx.zeros(x.shape)
+        for i in np.ndindex(tuple(x.shape)):
+            step = mx.zeros(x.shape)
+            step[i] = h
+            gradient[i] = mx.imag(f(x + 1j * step)) / h
+        return gradient
 
     def log_sum_exp(x):
         return mx.logsumexp(x, axis=-1)

@@ -572,7 +572,7 @@ FAMOUS = [
         "                a, norm_back = self.norms[i](a)\n                backs.append(norm_back)\n"
         "            h, dropout_back = f.dropout(a, self.config.dropout, rng)\n            backs.append(dropout_back)\n",
     ),
-    ("dlcourse.numpy.mlp", "backward in the order of forward", "for back in reversed(backs):", "for back in backs:"),
+    ("dlcourse.numpy.mlp", "backward in the order of forward", "for back in reversed(backs[1:]):", "for back in backs[1:]:"),
     ("dlcourse.numpy.mlp", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),
     (
         "dlcourse.numpy.mlp",
@@ -580,7 +580,7 @@ FAMOUS = [
         "            a, activation_back = activation(z)\n            h, dropout_back = f.dropout(a, self.config.dropout, rng)\n",
         "            a, dropout_back = f.dropout(z, self.config.dropout, rng)\n            h, activation_back = activation(a)\n",
     ),
-    ("dlcourse.numpy.mlp", "gradient of the input flat", "return dh.reshape(x.shape)", "return dh"),
+    ("dlcourse.numpy.mlp", "gradient of the input flat", "else dx.reshape(x.shape)", "else dx"),
     ("dlcourse.initial", "gain 1 before a ReLU", '{"relu": 2.0', '{"relu": 1.0'),
     (
         "dlcourse.initial",

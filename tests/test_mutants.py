@@ -323,7 +323,6 @@ EQUIVALENT = {
     ("dlcourse.numpy.convolution", "_channel_sums", "0 -> -1"): "there is one group: the first is the last",
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 2)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 8)"): ANY_NEGATIVE,
-    ("dlcourse.numpy.convolution", "conv2d", "if need_dx -> if True"): "computed, and then left out",
     ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 6)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "max_pool2d", "if stride < size -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "max_pool2d", "stride < size -> stride <= size"): ADDS_ZERO,

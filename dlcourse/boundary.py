@@ -7,7 +7,8 @@ import numpy as np
 
 from dlcourse.geometry import output_size
 
-LOSSES = ("cross_entropy", "binary_cross_entropy", "mse", "pretraining")
+LOSSES = ("cross_entropy", "binary_cross_entropy", "mse", "pretraining", "huber", "hinge", "focal")
+NUMBERS = ("mse", "huber")  # those whose targets are quantities, so that no answer is simply right
 IGNORED = -100  # the target of a position that counts in no mean
 
 
@@ -144,6 +145,38 @@ def check_targets(x, targets, outputs, loss, positions=False):
             raise ValueError(
                 f"targets run from {targets.min()} to {targets.max()}: binary_cross_entropy takes probabilities, in most cases 0 and 1"
             )
+        if loss in ("hinge", "focal"):
+            check_binary(loss, targets)
+
+
+def check_binary(name, targets):
+    """Raise ValueError unless all targets are 0 or 1."""
+    other = targets[(targets != 0) & (targets != 1)]
+    if other.size:
+        raise ValueError(
+            f"{other.size} of {targets.size} targets are neither 0 nor 1, the first is {other[0]}: {name} takes 1 for yes and 0 for no"
+        )
+
+
+def check_same_shape(name, y, target):
+    """Raise ValueError unless predictions and targets have one shape, and there are some."""
+    if np.shape(y) != np.shape(target):
+        raise ValueError(
+            f"{name}: predictions have shape {np.shape(y)} but targets {np.shape(target)}: "
+            "reshape one of them so that they are equal"
+        )
+    if math.prod(np.shape(y)) == 0:
+        raise ValueError(f"{name}: no target to average over: the batch is empty")
+
+
+def check_loss_options(delta=1.0, gamma=0.0, alpha=None):
+    """Raise ValueError for numbers outside their range: delta above 0, gamma not negative, alpha None or between 0 and 1."""
+    if not 0.0 < delta < math.inf:
+        raise ValueError(f"delta={delta}: it is the size of an error, above 0")
+    if not 0.0 <= gamma < math.inf:
+        raise ValueError(f"gamma={gamma}: it must not be negative; 0 is cross-entropy")
+    if alpha is not None and not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha={alpha}: it is the weight of a yes, above 0 and below 1")
 
 
 def _check_classes(name, targets, outputs):
@@ -230,9 +263,9 @@ def check_loss(loss):
 
 
 def check_optimizer(**numbers):
-    """Raise ValueError for hyperparameters outside their range: momentum and betas in [0, 1), eps and weight_decay not negative."""
+    """Raise ValueError for hyperparameters outside their range: momentum, alpha and betas in [0, 1), eps and weight_decay not negative."""
     for name, value in numbers.items():
-        if name in ("momentum", "beta1", "beta2") and not 0.0 <= value < 1.0:
+        if name in ("momentum", "alpha", "beta1", "beta2") and not 0.0 <= value < 1.0:
             raise ValueError(f"{name}={value}: it must be at least 0 and below 1")
         if name in ("eps", "weight_decay") and not value >= 0.0:
             raise ValueError(f"{name}={value}: it must not be negative")

@@ -1,4 +1,4 @@
-"""What a model costs, from its configuration alone: parameters and operations, layer by layer, and those of generating text."""
+"""What a model costs, from its configuration alone: parameters and operations, layer by layer, memory and time in training and in use."""
 
 import functools
 from dataclasses import dataclass, replace
@@ -17,6 +17,35 @@ from dlcourse.config import (
 from dlcourse.geometry import conv_flops, conv_parameters, output_size
 
 NORM_PARAMETERS = {"none": 0, "batch": 2, "layer": 2, "rms": 1}  # for each feature
+
+
+@dataclass(frozen=True)
+class Bottlenecks:
+    """A residual network for large images in blocks of a 1 x 1, a 3 x 3 and a 1 x 1 convolution  (eq-bottleneck-parameters; He et al. 2016):
+    to be counted, not to be built.
+
+    The default is ResNet-50. A stage halves the image in the first convolution of its first block, as in the paper; `late` does it in the
+    3 x 3 convolution, as torchvision does: the same parameters, more operations."""
+
+    inputs: tuple[int, int, int] = (224, 224, 3)  # height, width, channels of one image
+    stages: tuple[tuple[int, int], ...] = ((64, 3), (128, 4), (256, 6), (512, 3))  # width, blocks
+    outputs: int = 1000  # classes
+    late: bool = False  # where the stride stands
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes, by what they are for."""
+
+    weights: int
+    gradients: int = 0
+    optimizer: int = 0  # running averages; in mixed precision also the weights in float32
+    activations: int = 0  # kept for the way back; in use, a layer's input and output
+    cache: int = 0  # keys and values of the tokens so far
+
+    @property
+    def total(self):
+        return self.weights + self.gradients + self.optimizer + self.activations + self.cache
 
 
 @dataclass(frozen=True)
@@ -69,6 +98,69 @@ def decode_flops(config, seen, cache=True):
 def cache_size(config, tokens):
     """2 L T C: the numbers that the keys and values of T tokens take in a GPT's cache."""
     return 2 * config.layers * config.width * tokens
+
+
+def training_flops(config):
+    """3 F - F_1: the operations of one example, forward and backward  (eq-training-flops).
+
+    Each product has two on the way back, of its own size: for the gradients of its input and of its weight. The layer that reads the data
+    needs no gradient of its input; F_1 are its operations, none where an embedding comes first. `attention_flops` count three times, too.
+    The optimizer is left out: about ten operations a parameter, once for a whole batch."""
+    return 3 * flops(config) - layers(config)[0].flops
+
+
+def activations(config):
+    """The numbers that one example leaves behind for the way back  (eq-mlp-activations, eq-gpt-activations), each array once, parameters
+    and whole numbers aside.
+
+    They are those that PyTorch keeps, of a GPT with its fused attention, which keeps no weights. Raises ValueError
+    for what was not derived: other models than MLP and GPT, and dropout; in an MLP also norms, in a GPT RMS norms, rotary and ALiBi positions."""
+    return _values(config)[0]
+
+
+def training_memory(config, batch=1, slots=2, mixed=False):
+    """4 (P + P + s P + B A): the `Memory` of a step in float32, on `batch` examples  (eq-training-memory).
+
+    The optimizer keeps s = `slots` running averages of each parameter: 2 for Adam, 1 with momentum, 0 for plain SGD. `mixed` has weights,
+    gradients and activations in two bytes, and for the optimizer the weights in four, too (eq-mixed-memory; Rajbhandari et al. 2020)."""
+    check_whole(batch=batch)
+    if slots not in (0, 1, 2):
+        raise ValueError(
+            f"slots={slots}: an optimizer keeps 0 averages of a parameter (SGD), 1 (momentum) or 2 (Adam)"
+        )
+    count, kept = parameters(config), batch * activations(config)
+    size = 2 if mixed else 4
+    return Memory(size * count, size * count, 4 * (slots + mixed) * count, size * kept)
+
+
+def inference_memory(config, batch=1, size=4):
+    """`Memory` of an answer, in numbers of `size` bytes: weights, of a GPT the cache of `batch` full contexts, and the input and the
+    output of its largest layer  (eq-inference-memory). Errors as for `activations`."""
+    check_whole(batch=batch, size=size)
+    cache = cache_size(config, config.context) if isinstance(config, GPTConfig) else 0
+    alive = _values(config)[1]
+    return Memory(
+        size * parameters(config), activations=size * batch * alive, cache=size * batch * cache
+    )
+
+
+def training_seconds(config, tokens, peak, utilisation):
+    """6 N D and the attention, divided by u R: how long a GPT trains on D = `tokens`  (eq-six-nd, eq-training-time).
+
+    `peak` R are the operations a second of all devices together, `utilisation` u the share of them that does the work counted here."""
+    if not 0 < utilisation <= 1:
+        raise ValueError(
+            f"utilisation={utilisation}: it is the share of the peak that is reached, above 0 and at most 1"
+        )
+    each = training_flops(config) + 3 * attention_flops(config, config.context)  # of a context
+    return each / config.context * tokens / (utilisation * peak)
+
+
+def token_seconds(config, peak, bandwidth, batch=1, size=2):
+    """max(2 N B / R, size P / G): at best so long takes the next token of each of `batch` short texts  (eq-token-time).
+
+    R = `peak` operations and G = `bandwidth` bytes a second. All weights are read once for the whole batch; the cache is left out."""
+    return max(batch * flops(config) / config.context / peak, size * parameters(config) / bandwidth)
 
 
 @functools.singledispatch
@@ -187,6 +279,64 @@ def _(config: RNNConfig):
         rows.append(Layer(f"layers.{i}", (config.hidden,), weights + biases, 2 * weights))
         inputs = config.hidden
     return [*rows, _linear("head", config.hidden, config.outputs)]
+
+
+@layers.register
+def _(config: Bottlenecks):
+    rows, inputs, number = [], 64, 0
+
+    def convolution(name, sides, inputs, outputs, size, stride=1):
+        row = _convolution(name, sides, inputs, outputs, size, size // 2, stride, False)
+        rows.extend([row, *_norm(f"{name}_norm", "batch", row.shape)])
+        return row.shape[:2]
+
+    sides = convolution("stem", config.inputs[:2], config.inputs[2], inputs, 7, 2)
+    sides = tuple(output_size(side, 3, 2, 1) for side in sides)  # a max-pooling
+    for stage, (width, blocks) in enumerate(config.stages):
+        for i in range(blocks):
+            stride, b = 2 if stage and i == 0 else 1, f"blocks.{number}"
+            early, late = (1, stride) if config.late else (stride, 1)
+            inner = convolution(f"{b}.conv_1", sides, inputs, width, 1, early)
+            inner = convolution(f"{b}.conv_2", inner, width, width, 3, late)
+            convolution(f"{b}.conv_3", inner, width, 4 * width, 1)
+            if i == 0:
+                convolution(f"{b}.project", sides, inputs, 4 * width, 1, stride)
+            sides, inputs, number = inner, 4 * width, number + 1
+    return [*rows, _linear("head", inputs, config.outputs)]
+
+
+@functools.singledispatch
+def _values(config):
+    """(numbers that an example leaves for the way back, numbers of the largest input and output of a layer)."""
+    raise ValueError(
+        f"activations of a {type(config).__name__} were not derived: pass an MLPConfig or a GPTConfig"
+    )
+
+
+@_values.register
+def _(config: MLPConfig):
+    if config.norm != "none" or config.dropout:
+        raise ValueError('activations are those of an MLP with norm="none" and dropout=0.0')
+    # GELU needs its input on the way back, the others their output, which the next layer keeps anyway
+    twice = sum(config.hidden) if config.activation == "gelu" else 0
+    return sum(config.sizes) + twice, max(i + o for i, o in pairwise(config.sizes))
+
+
+@_values.register
+def _(config: GPTConfig):
+    if config.norm != "layer" or config.dropout or config.positions in ("rotary", "alibi"):
+        raise ValueError(
+            'activations are those of a GPT with norm="layer", dropout=0.0 and positions that are added to its input'
+        )
+    width, hidden, vocab = config.width, config.hidden, config.vocab
+    attention = (
+        6 * width + config.heads
+    )  # x, ln_1(x), q, k, v, y; of the softmax a sum for each head
+    perceptron = 2 * width + (1 if config.activation == "relu" else 2) * hidden  # r, ln_2(r)
+    norms = 4  # mean and scale, twice
+    end = 2 * width + 2 + vocab  # h, ln_f(h), its mean and scale, log p
+    kept = config.context * (config.layers * (attention + perceptron + norms) + end)
+    return kept, width + max(hidden, vocab)
 
 
 def _block(name, config, tokens, attentions, norm="layer", bias=True):

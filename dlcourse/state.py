@@ -94,12 +94,12 @@ def transfer(source, target, *prefixes):
 
 
 def to_torch(array):
-    """OHWI -> OIHW for 4-D convolution weights; all others unchanged."""
+    """OHWI -> OIHW for 4-D convolution weights (eq-oihw); all others unchanged."""
     return np.ascontiguousarray(array.transpose(0, 3, 1, 2)) if array.ndim == 4 else array
 
 
 def from_torch(array):
-    """OIHW -> OHWI for 4-D convolution weights; all others unchanged."""
+    """OIHW -> OHWI for 4-D convolution weights (eq-oihw backwards); all others unchanged."""
     return np.ascontiguousarray(array.transpose(0, 2, 3, 1)) if array.ndim == 4 else array
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import math
 import platform
@@ -15,7 +16,7 @@ import numpy as np
 
 import dlcourse
 from dlcourse import metrics, state
-from dlcourse.boundary import Tokens, check_batch, counted
+from dlcourse.boundary import NUMBERS, Tokens, check_batch, counted
 from dlcourse.data.augment import describe
 from dlcourse.data.batches import Batches
 from dlcourse.errors import need
@@ -150,7 +151,7 @@ def fit(
 def evaluate(learner, data, batch_size=None):
     """Mean loss and accuracy over a pair (x, y), without dropout -> (loss, accuracy), over the positions that count where targets have positions.
 
-    The accuracy is NaN for the loss "mse" and for soft targets. For "pretraining" both are means over the hidden tokens.
+    The accuracy is NaN for the losses "mse" and "huber" and for soft targets. For "pretraining" both are means over the hidden tokens.
     `batch_size` None means 1000 examples, or 4096 tokens: only the logits of one batch are held."""
     x, y = data
     if len(x) == 0:
@@ -168,15 +169,61 @@ def evaluate(learner, data, batch_size=None):
         loss, logits = learner.evaluate((x[part], targets))
         if learner.loss == "pretraining":
             logits, targets = logits[0], targets[:, 1:]
-        if learner.loss != "mse" and not is_soft:
+        if learner.loss not in NUMBERS and not is_soft:
             right += metrics.right(logits, targets)
         losses.append(loss * count)
         counts.append(count)
     if not counts:
         raise ValueError("no target to average over: all are -100")
     total = sum(counts)
-    accuracy = math.nan if learner.loss == "mse" or is_soft else right / total
+    accuracy = math.nan if learner.loss in NUMBERS or is_soft else right / total
     return float(np.sum(losses) / total), accuracy
+
+
+def range_test(
+    learner,
+    data,
+    *,
+    lowest=1e-5,
+    highest=10.0,
+    steps=100,
+    batch_size=64,
+    smoothing=0.9,
+    seed=0,
+):
+    """Train while the learning rate grows from `lowest` to `highest` by one factor a step -> (rates, losses), arrays  (eq-range-test; Smith 2015).
+
+    data: a Dataset, of which the training set is taken, or a pair (x, y). A loss is that of the batch before its step, smoothed by a running mean
+    which is corrected as Adam's (eq-adam-bias). The test ends early where the smoothed loss exceeds four times its smallest or is not finite:
+    so many rates come back. Afterwards the learner is what it was.
+
+    Raises ValueError unless 0 < lowest < highest and there are 2 steps or more."""
+    if not 0.0 < lowest < highest < math.inf:
+        raise ValueError(
+            f"lowest={lowest}, highest={highest}: take two numbers above 0, the smaller first"
+        )
+    if steps < 2 or not 0.0 <= smoothing < 1.0:
+        raise ValueError(
+            f"steps={steps}, smoothing={smoothing}: take at least 2 steps, and smoothing at least 0 and below 1"
+        )
+    train, _ = _splits(data, None)
+    _check_split("training", *train, learner)
+    batches = Batches(*train, batch_size, np.random.default_rng(seed))
+    before, rates, losses, mean = learner.state(), [], [], 0.0
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):
+            epochs = itertools.chain.from_iterable(itertools.repeat(batches))
+            for i, batch in zip(range(steps), epochs, strict=False):
+                lr = lowest * (highest / lowest) ** (i / (steps - 1))
+                mean = smoothing * mean + (1.0 - smoothing) * learner.step(batch, lr)
+                loss = mean / (1.0 - smoothing ** (i + 1))
+                if not math.isfinite(loss) or (losses and loss > 4.0 * min(losses)):
+                    break
+                rates.append(lr)
+                losses.append(loss)
+    finally:
+        learner.load_state(before)
+    return np.array(rates), np.array(losses)
 
 
 def _epoch(learner, batches, validation, schedule, epoch, epochs, bar):

@@ -226,7 +226,7 @@ def test_flat_targets_are_enough_for_one_output(backend):
 
 @each_backend
 def test_unknown_loss(backend):
-    assert refusal(lambda: learner_of(backend, loss="hinge")) == f"unknown loss 'hinge': choose one of {', '.join(LOSSES)}"
+    assert refusal(lambda: learner_of(backend, loss="hing")) == f"unknown loss 'hing': choose one of {', '.join(LOSSES)}"
 
 
 @each_backend
@@ -247,6 +247,10 @@ OPTIONS = [
     ("Adam", {"eps": -1.0}, "eps=-1.0: it must not be negative"),
     ("AdamW", {"betas": (-0.1, 0.9)}, "beta1=-0.1: it must be at least 0 and below 1"),
     ("AdamW", {"weight_decay": float("nan")}, "weight_decay=nan: it must not be negative"),
+    ("RMSProp", {"alpha": 1.0}, "alpha=1.0: it must be at least 0 and below 1"),
+    ("RMSProp", {"eps": -1.0}, "eps=-1.0: it must not be negative"),
+    ("Lion", {"betas": (0.9, 1.5)}, "beta2=1.5: it must be at least 0 and below 1"),
+    ("Lion", {"weight_decay": -0.1}, "weight_decay=-0.1: it must not be negative"),
 ]
 
 

@@ -8,7 +8,7 @@ from dlcourse import count
 from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
 from dlcourse.errors import need
 from dlcourse.recipes import ARTICLE_NETWORKS
-from tests.numpy import models
+from tests.numpy import count_cases, models
 
 CONFIGS = {
     **ARTICLE_NETWORKS,
@@ -132,3 +132,93 @@ def test_whole_numbers():
 def test_refused():
     with pytest.raises(ValueError, match=r"cannot count a dict: pass a configuration such as MLPConfig\(inputs=64\)"):
         count.parameters({"inputs": np.int64(3)})
+
+
+def test_training_memory_and_time():
+    count_cases.check_costs(count)
+
+
+def resnet50(nn, config):
+    """The bottleneck network in plain PyTorch, after He et al. (2016): a list of its parts, and how an image goes through them."""
+
+    class Block(nn.Module):
+        def __init__(self, inputs, width, stride, changes):
+            super().__init__()
+            early, late = (1, stride) if config.late else (stride, 1)
+            self.branch = nn.Sequential(
+                nn.Conv2d(inputs, width, 1, early, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+                nn.Conv2d(width, width, 3, late, padding=1, bias=False),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+                nn.Conv2d(width, 4 * width, 1, bias=False),
+                nn.BatchNorm2d(4 * width),
+            )
+            project = nn.Conv2d(inputs, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width)
+            self.skip = nn.Sequential(*project) if changes else nn.Identity()
+
+        def forward(self, x):
+            return nn.functional.relu(self.branch(x) + self.skip(x))
+
+    inputs = 64
+    parts = [nn.Conv2d(3, inputs, 7, 2, padding=3, bias=False), nn.BatchNorm2d(inputs), nn.ReLU(), nn.MaxPool2d(3, 2, padding=1)]
+    for stage, (width, blocks) in enumerate(config.stages):
+        for i in range(blocks):
+            parts.append(Block(inputs, width, 2 if stage > 0 and i == 0 else 1, changes=i == 0))
+            inputs = 4 * width
+    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, config.outputs))
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("blocks", [(3, 4, 6, 3), (3, 4, 23, 3)])
+def test_bottleneck_network_built_in_pytorch(blocks, late):
+    """Without a single number: tensors on the device "meta" have a shape only, and the counter watches the operations."""
+    torch = need("torch", extra="torch")
+    flop_counter = need("torch.utils.flop_counter", extra="torch")
+    config = count.Bottlenecks(stages=tuple(zip((64, 128, 256, 512), blocks, strict=True)), late=late)
+    with torch.device("meta"), flop_counter.FlopCounterMode(display=False) as counter:
+        network = resnet50(torch.nn, config)
+        logits = network(torch.empty(1, 3, 224, 224))
+    assert logits.shape == (1, 1000)
+    assert sum(p.numel() for p in network.parameters()) == count.parameters(config)
+    assert counter.get_total_flops() == count.flops(config)
+
+
+LARGE = {
+    "BERT-base": BERTConfig(30522, 512, 12, 12, 768),
+    "GPT-2 small": GPTConfig(50257, 1024, 12, 12, 768, bias=True),
+    "GPT-2 XL": GPTConfig(50257, 1024, 48, 25, 1600, bias=True),
+    "GPT-3": GPTConfig(50257, 2048, 96, 96, 12288, bias=True),
+}
+
+
+@pytest.mark.parametrize("config", LARGE.values(), ids=LARGE)
+def test_large_models_built_without_numbers(config):
+    torch, utils = need("torch", extra="torch"), need("mlx.utils", extra="mlx")
+    name = type(config).__name__.removesuffix("Config")
+    with torch.device("meta"):
+        model = getattr(dlcourse.backend("torch"), name)(config)
+    lazy = getattr(dlcourse.backend("mlx"), name)(config)
+    assert sum(p.numel() for p in model.parameters()) == count.parameters(config)
+    assert sum(p.size for _, p in utils.tree_flatten(lazy.trainable_parameters())) == count.parameters(config)
+
+
+def test_gpt3():
+    """Brown et al. (2020): 175 billion in the title row of table 2.1, 174,600 million and 3.14e23 operations for 300 billion tokens in table D.1."""
+    assert count.parameters(LARGE["GPT-3"]) == 174_604_259_328
+    assert f"{6 * count.parameters(LARGE['GPT-3']) * 300e9:.2e}" == "3.14e+23"
+
+
+@pytest.mark.parametrize(
+    "config", [MLPConfig(9, (8, 7), 3), CNNConfig(), ResNetConfig((8, 8, 3), blocks=(1, 1, 1))], ids=["MLP", "LeNet-5", "ResNet"]
+)
+def test_training_operations_as_pytorch_counts_them(config):
+    """Forward and backward, without the gradient of the images."""
+    torch = need("torch", extra="torch")
+    flop_counter = need("torch.utils.flop_counter", extra="torch")
+    model = getattr(dlcourse.backend("torch"), type(config).__name__.removesuffix("Config"))(config)
+    shape = config.inputs if isinstance(config.inputs, tuple) else (config.inputs,)
+    with flop_counter.FlopCounterMode(display=False) as counter:
+        model(torch.ones(4, *shape)).sum().backward()
+    assert counter.get_total_flops() == 4 * count.training_flops(config)

@@ -21,6 +21,7 @@ EXCEPTIONS = {
     ("module.py:parameters_only", "name"): "PyTorch and MLX compute the gradients that are asked for",
     ("workers.py", "file"): "PyTorch and MLX split their operations over threads by themselves",
     ("learner.py:Learner.__init__", "signature"): "only NumPy's takes workers: the others have threads of their own",
+    ("autograd.py", "file"): "a lesson: PyTorch and MLX bring their own",
     ("convolution.py", "file"): "PyTorch and MLX bring their own operations and gradients",
     ("layers.py:Conv2d", "docstring"): "PyTorch's images are channels first",
     ("layers.py:MaxPool2d", "docstring"): "PyTorch's images are channels first",
@@ -111,6 +112,9 @@ EXCEPTIONS = {
     ("optim.py:Adam.step", "name"): "PyTorch's class does it all",
     ("optim.py:Adam.step", "signature"): "gradients are values in MLX, so the step takes them",
     ("optim.py:AdamW.step", "name"): "MLX's AdamW would decay biases, so that the decay is written out",
+    ("optim.py:RMSProp.step", "name"): "PyTorch's and MLX's classes do it all",
+    ("optim.py:Lion.step", "name"): "PyTorch's wrapper leaves it to an optimizer of its own",
+    ("optim.py:Lion.step", "signature"): "gradients are values in MLX, so the step takes them",
     ("optim.py:clip_gradients", "signature"): "gradients are values in MLX",
     ("optim.py:clip_gradients", "docstring"): "gradients are values in MLX, so that it returns the clipped ones too",
     ("learner.py:Learner", "docstring"): "each names the generator of its dropout masks",
@@ -286,8 +290,8 @@ OUTSIDE = {
     **{("Transformer", method): "in NumPy it takes a generator" for method in ("encode", "decode")},
     ("Learner", "__init__"): "only NumPy's takes workers: the others have threads of their own",
     ("clip_gradients", ""): "values in MLX",
-    **{(kind, "step"): "values in MLX" for kind in ("SGD", "Adam", "AdamW")},
-    **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "Adam", "AdamW")},
+    **{(kind, "step"): "values in MLX" for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion")},
+    **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion")},
     **{
         (thing, method): "as in the other models and layers"
         for thing in ("RNN", "Elman", "LSTM", "GRU")

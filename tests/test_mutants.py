@@ -11,8 +11,21 @@ import warnings
 import numpy as np
 import pytest
 
+from tests.metrics import cases as metric_cases
 from tests.mutation import build, replaced, survives, syntax_mutants
-from tests.numpy import attention_cases, bert_cases, cases, convolution_cases, models, recurrent_cases, transformer_cases
+from tests.numpy import (
+    attention_cases,
+    autograd_cases,
+    bert_cases,
+    cases,
+    convolution_cases,
+    count_cases,
+    difference_cases,
+    losses_cases,
+    models,
+    recurrent_cases,
+    transformer_cases,
+)
 
 SHAPES = [((3,), 4), ((2, 2), 3), ((), 5), ((3,), 1)]
 
@@ -35,6 +48,10 @@ def check_functional(f, operation=None):
         cases.check_running_statistics(f)
     cases.exact_values(f)
     cases.check_targets_of_another_dtype(f)
+
+
+def check_losses(losses, operation=None):
+    losses_cases.check_everything(losses, models.raises, operation)
 
 
 def check_optim(optim, _=None):
@@ -127,14 +144,52 @@ def check_initial(initial, _=None):
     transformer_cases.check_initial(initial)
 
 
+def check_autograd(autograd, _=None):
+    autograd_cases.check_everything(autograd, models.raises)
+
+
 def check_count(count, _=None):
     models.check_count(count)
     models.check_count_of_text(count)
     models.check_count_of_tokens(count)
+    count_cases.check_costs(count)
+
+
+def check_classes(classes, _=None):
+    metric_cases.check_classes(classes)
+
+
+def check_ranking(ranking, _=None):
+    metric_cases.check_ranking(ranking)
+
+
+def check_calibration(calibration, _=None):
+    metric_cases.check_calibration(calibration)
+
+
+def check_uncertainty(uncertainty, _=None):
+    metric_cases.check_uncertainty(uncertainty)
+
+
+def check_folds(folds, _=None):
+    metric_cases.check_folds(folds)
+
+
+def check_scaling(scaling, _=None):
+    metric_cases.check_scaling(scaling)
+
+
+def check_differences(differences, _=None):
+    difference_cases.check_differences(differences, models.raises)
+
+
+def check_operations(operations, _=None):
+    difference_cases.check_watch(operations, models.raises)
 
 
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
+    "dlcourse.numpy.losses": check_losses,
     "dlcourse.numpy.convolution": check_convolution,
     "dlcourse.geometry": check_geometry,
     "dlcourse.numpy.optim": check_optim,
@@ -149,8 +204,17 @@ MODULES = {
     "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
+    "dlcourse.numpy.autograd": check_autograd,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
+    "dlcourse.metrics.classes": check_classes,
+    "dlcourse.metrics.ranking": check_ranking,
+    "dlcourse.metrics.calibration": check_calibration,
+    "dlcourse.metrics.uncertainty": check_uncertainty,
+    "dlcourse.data.folds": check_folds,
+    "dlcourse.data.scaling": check_scaling,
+    "dlcourse.differences": check_differences,
+    "dlcourse.operations": check_operations,
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
@@ -165,8 +229,37 @@ FIRST_TWO = "`_places` reads the first two entries"
 ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
+FEWER_PARTS = "only how many images are taken at a time"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
+ALREADY_COUNTED = "`apply` has counted the gradients"
 EQUIVALENT = {
+    ("dlcourse.operations", "Watched.__array_ufunc__", "0 -> -1"): "there is one: the first is the last",
+    ("dlcourse.numpy.autograd", "Tensor.__neg__", "self * -1.0 -> self / -1.0"): "divided by -1 is multiplied by it",
+    ("dlcourse.numpy.autograd", "Tensor.backward", "True -> False"): ALREADY_COUNTED,
+    (
+        "dlcourse.numpy.autograd",
+        "Tensor.backward",
+        "zip(node.parents, node.vjp(dnode), strict=True) -> zip(node.parents, node.vjp(dnode))",
+    ): ALREADY_COUNTED,
+    ("dlcourse.metrics.uncertainty", "wilson", "0.5 + _level(level) / 2 -> 0.5 - _level(level) / 2"): "the quantile is squared",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "difference >= observed - 1e-12 -> difference > observed - 1e-12",
+    ): "differences are equal to rounding, or far apart",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "rng.random(len(labels)) < 0.5 -> rng.random(len(labels)) <= 0.5",
+    ): "exactly 0.5 is hardly ever drawn",
+    (
+        "dlcourse.metrics.uncertainty",
+        "permutation_test",
+        "rng.random(len(labels)) < 0.5 -> rng.random(len(labels)) > 0.5",
+    ): "to exchange the others exchanges the models",
+    ("dlcourse.metrics.uncertainty", "_groups", "0 -> -1"): "all have one length",
+    ("dlcourse.metrics.uncertainty", "_groups", "0 -> -1 (number 3)"): "all have one length",
+    ("dlcourse.metrics.classes", "_counts", "1 -> 2 (number 2)"): "a class that occurs nowhere does not count",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 65"): "blocks of every size give the same",
     ("dlcourse.numpy.attention", "streaming_attention", "64 -> 63"): "blocks of every size give the same",
     (
@@ -224,10 +317,12 @@ EQUIVALENT = {
     ): "a copy more",
     ("dlcourse.numpy.functional", "binary_cross_entropy", "False -> True"): "a copy more",
     ("dlcourse.numpy.functional", "_sigmoid", "x >= 0 -> x > 0"): "at x = 0 both branches are 1 / 2",
+    ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2"): "any logarithm that is finite: it is multiplied by q = 0",
+    ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2 (number 3)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2 (number 4)"): ANY_NEGATIVE,
     ("dlcourse.numpy.convolution", "_channel_sums", "0 -> -1"): "there is one group: the first is the last",
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 2)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 8)"): ANY_NEGATIVE,
-    ("dlcourse.numpy.convolution", "conv2d", "if need_dx -> if True"): "computed, and then left out",
     ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 6)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "max_pool2d", "if stride < size -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "max_pool2d", "stride < size -> stride <= size"): ADDS_ZERO,
@@ -237,6 +332,11 @@ EQUIVALENT = {
     ("dlcourse.numpy.convolution", "im2col", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "0 -> -1 (number 3)"): "there is one group: the first is the last",
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 5)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 6)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 7)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 8)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "x[0].size + dy[0].size -> dy[0].size"): FEWER_PARTS,
+    ("dlcourse.numpy.convolution", "conv2d", "x[0].size + dy[0].size -> x[0].size"): FEWER_PARTS,
     ("dlcourse.numpy.convolution", "max_pool2d", "0 -> -1 (number 2)"): "the maximum may begin at any of the places",
     ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
@@ -348,9 +448,22 @@ FAMOUS = [
     (
         "dlcourse.numpy.optim",
         "AdamW coupled: decay in the gradient",
-        "self.data[self.decayed] *= 1.0 - lr * self.weight_decay",
-        "g[self.decayed] += self.weight_decay * self.data[self.decayed]",
+        "if self.weight_decay:\n            self.data[self.decayed] *= 1.0 - lr * self.weight_decay",
+        "if self.weight_decay:\n            self.grad[self.decayed] += self.weight_decay * self.data[self.decayed]",
     ),
+    (
+        "dlcourse.numpy.optim",
+        "RMSProp that divides by the mean square",
+        "np.sqrt(v, out=update)\n        update += self.eps\n",
+        "update[...] = v\n        update += self.eps\n",
+    ),
+    (
+        "dlcourse.numpy.optim",
+        "Lion that remembers what it stepped by",
+        "m *= beta2\n        m += (1.0 - beta2) * g",
+        "m *= beta1\n        m += (1.0 - beta1) * g",
+    ),
+    ("dlcourse.numpy.optim", "Lion without the sign", "        np.sign(c, out=c)\n", ""),
     ("dlcourse.numpy.optim", "biases decay too", "if p.data.ndim >= 2))", "if p.data.ndim >= 1))"),
     ("dlcourse.numpy.optim", "Nesterov as plain momentum", "g = g + self.momentum * v if self.nesterov else v", "g = v"),
     ("dlcourse.numpy.optim", "momentum that averages", "            v += g\n", "            v += (1 - self.momentum) * g\n"),
@@ -458,7 +571,7 @@ FAMOUS = [
         "                a, norm_back = self.norms[i](a)\n                backs.append(norm_back)\n"
         "            h, dropout_back = f.dropout(a, self.config.dropout, rng)\n            backs.append(dropout_back)\n",
     ),
-    ("dlcourse.numpy.mlp", "backward in the order of forward", "for back in reversed(backs):", "for back in backs:"),
+    ("dlcourse.numpy.mlp", "backward in the order of forward", "for back in reversed(backs[1:]):", "for back in backs[1:]:"),
     ("dlcourse.numpy.mlp", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),
     (
         "dlcourse.numpy.mlp",
@@ -466,7 +579,7 @@ FAMOUS = [
         "            a, activation_back = activation(z)\n            h, dropout_back = f.dropout(a, self.config.dropout, rng)\n",
         "            a, dropout_back = f.dropout(z, self.config.dropout, rng)\n            h, activation_back = activation(a)\n",
     ),
-    ("dlcourse.numpy.mlp", "gradient of the input flat", "return dh.reshape(x.shape)", "return dh"),
+    ("dlcourse.numpy.mlp", "gradient of the input flat", "else dx.reshape(x.shape)", "else dx"),
     ("dlcourse.initial", "gain 1 before a ReLU", '{"relu": 2.0', '{"relu": 1.0'),
     (
         "dlcourse.initial",
@@ -607,6 +720,26 @@ FAMOUS = [
     ("dlcourse.numpy.gpt", "not causal", '"causal": True', '"causal": False'),
     ("dlcourse.numpy.gpt", "positions that begin anew behind a cache", "np.arange(start, start + x.shape[1])", "np.arange(x.shape[1])"),
     ("dlcourse.numpy.gpt", "the mean over sequences for the positions' gradient", "dh.sum(axis=0)", "dh.mean(axis=0)"),
+    (
+        "dlcourse.numpy.autograd",
+        "a gradient that overwrites",
+        "shares[parent] + share if parent in shares else share",
+        "share",
+    ),
+    (
+        "dlcourse.numpy.autograd",
+        "in the order of the program",
+        "node = nodes.pop()  #",
+        "node = nodes.pop(0)  #",
+    ),
+    (
+        "dlcourse.numpy.autograd",
+        "two parents that share one array",
+        "shares[parent] = shares[parent] + share if parent in shares else share",
+        "shares[parent] = np.add(shares[parent], share, out=shares[parent]) if parent in shares else share",
+    ),
+    ("dlcourse.numpy.autograd", "a broadcast that is averaged", "np.sum(dy, axis=tuple(i for", "np.mean(dy, axis=tuple(i for"),
+    ("dlcourse.numpy.autograd", "a tape that is kept", "if not retain:", "if False:"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),
@@ -625,6 +758,49 @@ FAMOUS = [
     ("dlcourse.numpy.recurrent", "the states after, not before, in dW_hh", "h[:-1].reshape(-1, hidden)", "h[1:].reshape(-1, hidden)"),
     ("dlcourse.numpy.recurrent", "a GRU that keeps where it should renew", "    h_new = h - n\n", "    h_new = n - h\n"),
     ("dlcourse.numpy.rnn", "a classifier that reads the first state", "h = h[:, -1]  #", "h = h[:, 0]  #"),
+    ("dlcourse.differences", "two steps divided by one", "_step(up[i] - down[i], h)", "_step(up[i] - x[i], h)"),
+    ("dlcourse.differences", "a real step in the place of an imaginary one", "1j * h)", "h)"),
+    ("dlcourse.differences", "the step asked for, not the one that rounding leaves", "    return made\n", "    return abs(h)\n"),
+    ("dlcourse.operations", "multiplications counted, additions not", "count = 2 * plain", "count = plain"),
+    ("dlcourse.numpy.losses", "Huber's slope not clipped", "return clipped * (dloss", "return residual * (dloss"),
+    ("dlcourse.numpy.losses", "the hinge without its flat side", "sign * (slack > 0) *", "sign *"),
+    ("dlcourse.numpy.losses", "the slope of the focal weight forgotten", "(gamma * p * log_p - q)", "-q"),
+    ("dlcourse.numpy.losses", "1 - p of the rounded p", "f.sigmoid(-u)[0]", "1 - np.exp(log_p)"),
+    ("dlcourse.numpy.losses", "the divergence the other way round", "q * (log_q - log_p)", "np.exp(log_p) * (log_p - log_q)"),
+    ("dlcourse.numpy.losses", "the entropy of the targets left in", "q * (log_q - log_p)", "-q * log_p"),
+    ("dlcourse.numpy.losses", "the mean over classes, too", "np.sum(q * (log_q - log_p)) / len(q)", "np.mean(q * (log_q - log_p))"),
+    (
+        "dlcourse.metrics.classes",
+        "precision divided by the true ones",
+        '_ratio(hits, called, "precision")',
+        '_ratio(hits, there, "precision")',
+    ),
+    ("dlcourse.metrics.classes", "confusion transposed", "labels * classes + predicted, min", "predicted * classes + labels, min"),
+    ("dlcourse.metrics.ranking", "ties ranked by the last of them", "(np.cumsum(count) - (count - 1) / 2)", "np.cumsum(count)"),
+    (
+        "dlcourse.metrics.ranking",
+        "a point for every example, equal scores too",
+        "ordered[1:] != ordered[:-1]",
+        "ordered[1:] == ordered[1:]",
+    ),
+    (
+        "dlcourse.metrics.calibration",
+        "an edge belongs to the bin above",
+        "np.searchsorted(edges[1:-1], p)",
+        'np.searchsorted(edges[1:-1], p, "right")',
+    ),
+    ("dlcourse.metrics.calibration", "the Brier parts without what lies within", "np.mean(dp * dp - 2 * dp * positive)", "0 * np.mean(dp)"),
+    (
+        "dlcourse.metrics.uncertainty",
+        "a bootstrap without replacement",
+        "rng.integers(0, len(group), len(group))",
+        "rng.permutation(len(group))",
+    ),
+    ("dlcourse.metrics.uncertainty", "one-sided McNemar", "2 * tail / 2**n", "tail / 2**n"),
+    ("dlcourse.metrics.uncertainty", "a permutation test that may give zero", "extreme / (rounds + 1)", "(extreme - 1) / rounds"),
+    ("dlcourse.metrics.uncertainty", "one answer exchanged, not both", "np.where(swap, a, b)", "b"),
+    ("dlcourse.data.folds", "folds of neighbours", "order = rng.permutation(len(labels))", "order = np.arange(len(labels))"),
+    ("dlcourse.data.scaling", "each part scaled by itself", "- self.mean)", "- np.mean(x, axis=0))"),
 ]
 
 

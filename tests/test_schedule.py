@@ -3,7 +3,7 @@ import math
 
 import pytest
 
-from dlcourse.schedule import constant, cosine, steps
+from dlcourse.schedule import constant, cosine, linear, one_cycle, steps
 
 
 def test_constant():
@@ -31,13 +31,55 @@ def test_steps():
     assert [schedule(step, 100) for step in (0, 49, 50, 74, 75, 99)] == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
 
 
+def test_linear():
+    schedule = linear(0.2, final=0.1)
+    assert [schedule(step, 100) for step in (0, 25, 50, 100, 150)] == pytest.approx([0.2, 0.175, 0.15, 0.1, 0.1])
+    rates = [linear(1.0, warmup=0.25)(step, 8) for step in range(8)]
+    assert rates == pytest.approx([0.5, 1.0, 1.0, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6])
+
+
+def test_one_cycle():
+    rates = [one_cycle(1.0, warmup=0.3, div=10.0, final_div=100.0)(step, 100) for step in range(100)]
+    assert (rates[0], rates[29], rates[99]) == pytest.approx((0.1, 1.0, 0.001))
+    assert rates[14] < (rates[0] + rates[29]) / 2 < rates[15], "half-way at half the time"
+    assert all(a < b for a, b in itertools.pairwise(rates[:30])) and all(a > b for a, b in itertools.pairwise(rates[29:]))
+    assert one_cycle(1.0)(150, 100) == pytest.approx(1 / 25 / 1e4), "stays at the end"
+
+
+@pytest.mark.parametrize("options", [{}, {"warmup": 0.25, "div": 4.0, "final_div": 20.0}, {"warmup": 0.41}])
+@pytest.mark.parametrize("total", [10, 37, 100])
+def test_one_cycle_and_cosine_are_pytorchs(options, total):
+    import torch
+
+    names = {"warmup": "pct_start", "div": "div_factor", "final_div": "final_div_factor"}
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.1)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, 0.2, total_steps=total, cycle_momentum=False, **{names[key]: value for key, value in options.items()}
+    )
+    ours = one_cycle(0.2, **options)
+    for step in range(total):
+        assert ours(step, total) == pytest.approx(theirs.get_last_lr()[0], rel=1e-12, abs=0)
+        optimizer.step()
+        if step + 1 < total:
+            theirs.step()
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=0.2)
+    theirs = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, total, eta_min=0.01)
+    for step in range(total):
+        assert cosine(0.2, final=0.01)(step, total) == pytest.approx(theirs.get_last_lr()[0], rel=1e-10, abs=0)
+        optimizer.step()
+        theirs.step()
+
+
 def test_a_run_of_one_step():
+    assert linear(0.3, warmup=0.5)(0, 1) == 0.3 and linear(0.3)(0, 1) == 0.3
+    assert one_cycle(0.3, warmup=0.0)(0, 1) == pytest.approx(0.3 / 25 / 1e4), "the last step is the first"
+    assert one_cycle(0.3, warmup=0.0)(0, 10) < 0.3
     assert cosine(0.3, warmup=0.5)(0, 1) == 0.3
     assert cosine(0.3)(0, 1) == 0.3
 
 
 def test_repr_is_what_makes_it():
-    for schedule in (constant(0.1), cosine(0.1, 0.2, 0.01), steps(0.1, (0.3,), 0.5)):
+    for schedule in (constant(0.1), cosine(0.1, 0.2, 0.01), linear(0.1, 0.2, 0.01), one_cycle(0.1, 0.2, 5.0), steps(0.1, (0.3,), 0.5)):
         assert eval(repr(schedule)) == schedule
 
 
@@ -52,6 +94,13 @@ def test_repr_is_what_makes_it():
         lambda: cosine(0.1, warmup=-0.1),
         lambda: cosine(0.1, final=0.2),
         lambda: steps(0.1, milestones=(5,)),
+        lambda: linear(0.1, warmup=1.0),
+        lambda: linear(0.1, final=0.2),
+        lambda: linear(-0.1),
+        lambda: one_cycle(0.0),
+        lambda: one_cycle(0.1, warmup=1.0),
+        lambda: one_cycle(0.1, div=0.5),
+        lambda: one_cycle(0.1, final_div=math.inf),
     ],
 )
 def test_refuses(make):

@@ -14,6 +14,7 @@ from dlcourse import schedule, state, train
 from dlcourse.config import MLPConfig
 from dlcourse.data import Dataset, Split
 from dlcourse.data.augment import crop, cutout, flip, mixup, smooth
+from dlcourse.data.batches import Batches
 from dlcourse.initial import initial_state
 
 
@@ -519,3 +520,56 @@ def test_a_run_without_steps_records_none(tmp_path):
     assert "steps" not in run and run["checksum of the targets"] == zlib.crc32(TRAIN.y)
     y = np.arange(25_000)
     assert train._checksum(y) == zlib.crc32(y)
+
+
+# ---------------------------------------------------------------- the range test
+
+
+@pytest.mark.parametrize("backend_name", dlcourse.BACKENDS)
+def test_range_test_grows_by_one_factor_and_leaves_the_learner(backend_name):
+    who = learner(backend_name)
+    fit(who, epochs=1)
+    before = who.state()
+    rates, losses = train.range_test(who, TRAIN, lowest=1e-4, highest=1e-1, steps=13, batch_size=32, smoothing=0.0, seed=3)
+    assert len(rates) == len(losses) == 13
+    np.testing.assert_allclose(rates, 10 ** np.linspace(-4, -1, 13), rtol=1e-12)
+    after = who.state()
+    assert all(np.array_equal(before[name], after[name]) for name in before)
+    seen, rng = [], np.random.default_rng(3)
+    while len(seen) < 13:  # the same by hand: epoch after epoch, each in its own order
+        for x, y in Batches(*TRAIN, 32, rng):
+            seen.append(who.step((x, y), rates[len(seen)]) if len(seen) < 13 else None)
+    np.testing.assert_allclose(losses, seen[:13], rtol=1e-12)
+
+
+def test_range_test_smooths_by_a_corrected_mean():
+    raw, smooth = (
+        train.range_test(learner(), TRAIN, lowest=1e-4, highest=1e-1, steps=20, smoothing=smoothing)[1] for smoothing in (0.0, 0.8)
+    )
+    weights = 0.8 ** np.arange(20)
+    expected = [np.sum(weights[: i + 1][::-1] * raw[: i + 1]) / np.sum(weights[: i + 1]) for i in range(20)]
+    np.testing.assert_allclose(smooth, expected, rtol=1e-10)
+
+
+def test_range_test_ends_where_the_loss_explodes():
+    who = learner(optimizer="SGD")
+    rates, losses = train.range_test(who, TRAIN, lowest=1e-3, highest=1e6, steps=60, smoothing=0.5)
+    assert len(rates) < 60 and np.isfinite(losses).all()
+    assert (losses <= 4 * np.minimum.accumulate(losses)).all()
+
+
+def test_range_test_takes_the_training_set_alone():
+    class Set:
+        train, validation = TRAIN, None
+
+    first, second = (train.range_test(learner(), data, steps=5) for data in (Set, TRAIN))
+    assert np.array_equal(first[1], second[1])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"lowest": 0.0}, {"lowest": 1.0, "highest": 0.1}, {"highest": math.inf}, {"steps": 1}, {"smoothing": 1.0}, {"smoothing": -0.1}],
+)
+def test_range_test_refuses(options):
+    with pytest.raises(ValueError, match="take"):
+        train.range_test(learner(), TRAIN, **options)

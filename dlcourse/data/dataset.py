@@ -21,7 +21,7 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
-    classes: tuple[str, ...]
+    classes: tuple[str, ...]  # none where the targets are numbers
     source: str
     licence: str
     tokenizer: Any = None  # whose tokens the examples hold, where they are language
@@ -35,7 +35,8 @@ class Dataset:
         sizes = " / ".join(
             f"{len(split.y):,}" for split in (self.train, self.validation, self.test)
         )
-        return f"Dataset({self.name}: {sizes} examples of shape {self.shape}, {len(self.classes)} classes)"
+        targets = f"{len(self.classes)} classes" if self.classes else "numbers as targets"
+        return f"Dataset({self.name}: {sizes} examples of shape {self.shape}, {targets})"
 
 
 def stratified(labels, seed, shares=(0.7, 0.1, 0.2)):

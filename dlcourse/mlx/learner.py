@@ -14,6 +14,7 @@ from dlcourse.boundary import (
     check_loss,
     check_positions,
 )
+from dlcourse.mlx import losses
 from dlcourse.mlx.device import resolve_device
 from dlcourse.mlx.module import batch_statistics, to_numpy
 from dlcourse.mlx.optim import clip_gradients
@@ -40,13 +41,17 @@ LOSSES = {
     "binary_cross_entropy": partial(nn.losses.binary_cross_entropy, reduction="mean"),  # of logits
     "mse": nn.losses.mse_loss,
     "pretraining": _pretraining_loss,
+    "huber": losses.huber_loss,
+    "hinge": losses.hinge_loss,
+    "focal": losses.focal_loss,
 }
 
 
 class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
-    The loss is "cross_entropy", "binary_cross_entropy", "mse" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    The loss is "cross_entropy", "binary_cross_entropy", "mse", "huber", "hinge", "focal" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    "huber" (delta 1), "hinge" and "focal" (gamma 2) are those of `losses.py`; the last two take 0 and 1.
     Cross-entropy takes class numbers (B,), or rows of probabilities (B, O), as targets; of text also one
     class number for each position (B, T), where -100 marks those that do not count. BERT's pretraining
     has two logits, (B, T, V) and (B, 2), and targets (B, 1 + T) (eq-bert-loss).

@@ -61,8 +61,8 @@ class Optimizer:
 class SGD(Optimizer):
     """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
-    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g:
-    an L2 penalty."""
+    Nesterov: w <- w - lr (g + mu v)  (eq-nesterov; Nesterov 1983). `weight_decay` adds its multiple of w
+    to g: an L2 penalty  (eq-l2-descent)."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
@@ -81,11 +81,25 @@ class SGD(Optimizer):
         return g + self.weight_decay * p if p.ndim >= 2 else g
 
 
+class RMSProp(Optimizer):
+    """v <- alpha v + (1 - alpha) g^2,  w <- w - lr g / (sqrt(v) + eps)  (eq-rmsprop; Tieleman & Hinton 2012).
+
+    No correction for the start at zero: the first step is 1 / sqrt(1 - alpha) times lr."""
+
+    slots = {"v": "v"}
+
+    def __init__(self, model, alpha=0.99, eps=1e-8):
+        check_optimizer(alpha=alpha, eps=eps)
+        optimizer = mlx.optimizers.RMSprop(0.0, alpha=alpha)
+        optimizer.eps = eps  # MLX's constructor refuses 0, which the others take
+        super().__init__(model, optimizer)
+
+
 class Adam(Optimizer):
     """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam).
 
     m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero
-    (Kingma & Ba 2015)."""
+    (eq-adam-bias; Kingma & Ba 2015)."""
 
     slots = {"m": "m", "v": "v"}
 
@@ -114,11 +128,31 @@ class AdamW(Adam):
         self.weight_decay = weight_decay
 
     def step(self, lr, gradients):
-        shrink = 1.0 - lr * self.weight_decay
-        self.model.update(
-            tree_map(lambda p: p * shrink if p.ndim >= 2 else p, self.model.trainable_parameters())
-        )
+        _shrink(self.model, 1.0 - lr * self.weight_decay)
         super().step(lr, gradients)
+
+
+class Lion(Optimizer):
+    """c = b1 m + (1 - b1) g,  w <- (1 - lr weight_decay) w - lr sign(c),  m <- b2 m + (1 - b2) g  (eq-lion).
+
+    Every parameter moves by lr, or stays where c is zero; only weight matrices are shrunk. One running
+    mean where Adam keeps two. Chen et al. 2023."""
+
+    slots = {"m": "m"}
+
+    def __init__(self, model, betas=(0.9, 0.99), weight_decay=0.0):
+        check_optimizer(beta1=betas[0], beta2=betas[1], weight_decay=weight_decay)
+        super().__init__(model, mlx.optimizers.Lion(0.0, betas=list(betas)))
+        self.weight_decay = weight_decay
+
+    def step(self, lr, gradients):
+        _shrink(self.model, 1.0 - lr * self.weight_decay)
+        super().step(lr, gradients)
+
+
+def _shrink(model, factor):
+    """Multiply the weight matrices: MLX's own decay would shrink biases too."""
+    model.update(tree_map(lambda p: p * factor if p.ndim >= 2 else p, model.trainable_parameters()))
 
 
 def clip_gradients(gradients, max_norm):

@@ -17,7 +17,7 @@ from dlcourse.numpy.layers import (
 )
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
-from dlcourse.numpy.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.numpy.optim import SGD, Adam, AdamW, Lion, RMSProp, clip_gradients
 from dlcourse.numpy.recurrent import GRU, LSTM, Elman
 from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.numpy.rnn import RNN
@@ -46,10 +46,12 @@ __all__ = [
     "LayerNorm",
     "Learner",
     "Linear",
+    "Lion",
     "MaxPool2d",
     "MultiHeadAttention",
     "PoolBlock",
     "RMSNorm",
+    "RMSProp",
     "ResNet",
     "ResidualBlock",
     "Transformer",

@@ -10,7 +10,7 @@ import math
 
 import numpy as np
 
-from dlcourse.boundary import check_soft_targets
+from dlcourse.boundary import check_same_shape, check_soft_targets
 from dlcourse.errors import need
 
 GELU_SCALE, GELU_CUBE = math.sqrt(2.0 / math.pi), 0.044715
@@ -261,7 +261,7 @@ def mse_loss(y, target):
 
     y, target (...) -> L. Raises ValueError when the shapes differ: broadcasting (N, 1) against (N,)
     would compare every pair."""
-    _same_shape("mse_loss", y, target)
+    check_same_shape("mse_loss", y, target)
     difference = y - np.asarray(target, y.dtype)
 
     def backward(dloss=1.0):
@@ -315,7 +315,7 @@ def binary_cross_entropy(logits, targets):
     over all n entries. Written as max(z, 0) - t z + log(1 + e^-|z|), it can't overflow. Raises
     ValueError when shapes differ, a target lies outside [0, 1] or nothing is there to average."""
     targets = np.asarray(targets)
-    _same_shape("binary_cross_entropy", logits, targets)
+    check_same_shape("binary_cross_entropy", logits, targets)
     if targets.min() < 0 or targets.max() > 1:
         raise ValueError(
             f"targets run from {targets.min()} to {targets.max()}: "
@@ -446,13 +446,3 @@ def _kept_labels(logits, targets, label_smoothing, ignore_index):
             f"labels must lie in 0 ... {classes - 1}"
         )
     return kept
-
-
-def _same_shape(name, y, target):
-    if np.shape(y) != np.shape(target):
-        raise ValueError(
-            f"{name}: predictions have shape {np.shape(y)} but targets {np.shape(target)}: "
-            "reshape one of them so that they are equal"
-        )
-    if math.prod(np.shape(y)) == 0:
-        raise ValueError(f"{name}: no target to average over: the batch is empty")

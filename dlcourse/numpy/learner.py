@@ -13,6 +13,7 @@ from dlcourse.boundary import (
     check_positions,
 )
 from dlcourse.numpy import functional as f
+from dlcourse.numpy import losses
 from dlcourse.numpy.device import resolve_device
 from dlcourse.numpy.module import batch_statistics, parameters_only
 from dlcourse.numpy.optim import clip_gradients
@@ -21,17 +22,21 @@ from dlcourse.state import check_learner_state, with_prefix, without_prefix
 
 # By name, looked up at each call: a reader's own function may stand in (`check.use`).
 LOSSES = {
-    "cross_entropy": "cross_entropy",
-    "binary_cross_entropy": "binary_cross_entropy",
-    "mse": "mse_loss",
-    "pretraining": "pretraining_loss",
+    "cross_entropy": (f, "cross_entropy"),
+    "binary_cross_entropy": (f, "binary_cross_entropy"),
+    "mse": (f, "mse_loss"),
+    "pretraining": (f, "pretraining_loss"),
+    "huber": (losses, "huber_loss"),
+    "hinge": (losses, "hinge_loss"),
+    "focal": (losses, "focal_loss"),
 }
 
 
 class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
-    The loss is "cross_entropy", "binary_cross_entropy", "mse" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    The loss is "cross_entropy", "binary_cross_entropy", "mse", "huber", "hinge", "focal" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    "huber" (delta 1), "hinge" and "focal" (gamma 2) are those of `losses.py`; the last two take 0 and 1.
     Cross-entropy takes class numbers (B,), or rows of probabilities (B, O), as targets; of text also one
     class number for each position (B, T), where -100 marks those that do not count. BERT's pretraining
     has two logits, (B, T, V) and (B, 2), and targets (B, 1 + T) (eq-bert-loss).
@@ -123,7 +128,7 @@ class Learner:
 
     def _loss(self, logits, targets, weights=(1.0, 1.0)):
         """(loss, backward) of a batch, or of a part of it whose means count `weights` in those of the whole."""
-        operation = getattr(f, LOSSES[self.loss])
+        operation = getattr(*LOSSES[self.loss])
         if self.loss == "pretraining":
             check_positions(targets[:, 1:], logits[0])
             return operation(*logits, targets, weights)

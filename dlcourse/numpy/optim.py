@@ -75,8 +75,8 @@ class Optimizer:
 class SGD(Optimizer):
     """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
-    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g:
-    an L2 penalty."""
+    Nesterov: w <- w - lr (g + mu v)  (eq-nesterov; Nesterov 1983). `weight_decay` adds its multiple of w
+    to g: an L2 penalty  (eq-l2-descent)."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
@@ -102,11 +102,38 @@ class SGD(Optimizer):
         self.data -= self.scratch
 
 
+class RMSProp(Optimizer):
+    """v <- alpha v + (1 - alpha) g^2,  w <- w - lr g / (sqrt(v) + eps)  (eq-rmsprop; Tieleman & Hinton 2012).
+
+    No correction for the start at zero: the first step is 1 / sqrt(1 - alpha) times lr."""
+
+    slots = ("v",)
+
+    def __init__(self, model, alpha=0.99, eps=1e-8):
+        check_optimizer(alpha=alpha, eps=eps)
+        super().__init__(model)
+        self.alpha, self.eps = alpha, eps
+
+    def step(self, lr):
+        self._check_packed()
+        self.steps += 1
+        g, v, update = self.grad, self.buffers["v"], self.scratch
+        v *= self.alpha
+        np.multiply(g, g, out=update)
+        update *= 1.0 - self.alpha
+        v += update
+        np.sqrt(v, out=update)
+        update += self.eps
+        np.divide(g, update, out=update)
+        update *= lr
+        self.data -= update
+
+
 class Adam(Optimizer):
     """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam).
 
     m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero
-    (Kingma & Ba 2015)."""
+    (eq-adam-bias; Kingma & Ba 2015)."""
 
     slots = ("m", "v")
     weight_decay = 0.0
@@ -150,6 +177,34 @@ class AdamW(Adam):
         check_optimizer(weight_decay=weight_decay)
         super().__init__(model, betas, eps)
         self.weight_decay = weight_decay
+
+
+class Lion(Optimizer):
+    """c = b1 m + (1 - b1) g,  w <- (1 - lr weight_decay) w - lr sign(c),  m <- b2 m + (1 - b2) g  (eq-lion).
+
+    Every parameter moves by lr, or stays where c is zero; only weight matrices are shrunk. One running
+    mean where Adam keeps two. Chen et al. 2023."""
+
+    slots = ("m",)
+
+    def __init__(self, model, betas=(0.9, 0.99), weight_decay=0.0):
+        check_optimizer(beta1=betas[0], beta2=betas[1], weight_decay=weight_decay)
+        super().__init__(model)
+        self.betas, self.weight_decay = betas, weight_decay
+
+    def step(self, lr):
+        self._check_packed()
+        self.steps += 1
+        beta1, beta2 = self.betas
+        g, m, c = self.grad, self.buffers["m"], self.scratch
+        self.data[self.decayed] *= 1.0 - lr * self.weight_decay
+        np.multiply(m, beta1, out=c)
+        c += (1.0 - beta1) * g
+        np.sign(c, out=c)
+        c *= lr
+        self.data -= c
+        m *= beta2
+        m += (1.0 - beta2) * g
 
 
 def clip_gradients(model, max_norm):

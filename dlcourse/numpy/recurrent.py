@@ -161,7 +161,7 @@ def _squash(width, dtype):
     """What makes sigmoids (1 + tanh(z / 2)) / 2 of i, f and o, and of g tanh(z), in whole rows: scale tanh(scale z) + shift."""
     one = np.ones(width, dtype)
     scale = np.concatenate([one / 2, one / 2, one, one / 2])
-    return scale, np.concatenate([one / 2, one / 2, 0 * one, one / 2])
+    return scale, np.where(scale < 1, scale, 0)
 
 
 def _blocks(rows, count):

@@ -17,7 +17,7 @@ from dlcourse.torch.layers import (
 )
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
-from dlcourse.torch.optim import SGD, Adam, AdamW, clip_gradients
+from dlcourse.torch.optim import SGD, Adam, AdamW, Lion, RMSProp, clip_gradients
 from dlcourse.torch.recurrent import GRU, LSTM, Elman
 from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.torch.rnn import RNN
@@ -46,10 +46,12 @@ __all__ = [
     "LayerNorm",
     "Learner",
     "Linear",
+    "Lion",
     "MaxPool2d",
     "MultiHeadAttention",
     "PoolBlock",
     "RMSNorm",
+    "RMSProp",
     "ResNet",
     "ResidualBlock",
     "Transformer",

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 
 from dlcourse.boundary import Tokens, check_batch, check_inputs, check_loss, check_positions
 from dlcourse.state import check_learner_state, with_prefix, without_prefix
+from dlcourse.torch import losses
 from dlcourse.torch.device import resolve_device
 from dlcourse.torch.module import batch_statistics
 from dlcourse.torch.optim import clip_gradients
@@ -29,6 +30,9 @@ LOSSES = {
     "binary_cross_entropy": F.binary_cross_entropy_with_logits,
     "mse": F.mse_loss,
     "pretraining": _pretraining_loss,
+    "huber": losses.huber_loss,
+    "hinge": losses.hinge_loss,
+    "focal": losses.focal_loss,
 }
 
 GENERATORS = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # where their states are kept
@@ -37,7 +41,8 @@ GENERATORS = {"cpu": torch, "cuda": torch.cuda, "mps": torch.mps}  # where their
 class Learner:
     """What the training loop drives: a model, its optimizer and a loss.
 
-    The loss is "cross_entropy", "binary_cross_entropy", "mse" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    The loss is "cross_entropy", "binary_cross_entropy", "mse", "huber", "hinge", "focal" or "pretraining"; a batch is (x, targets), NumPy arrays.
+    "huber" (delta 1), "hinge" and "focal" (gamma 2) are those of `losses.py`; the last two take 0 and 1.
     Cross-entropy takes class numbers (B,), or rows of probabilities (B, O), as targets; of text also one
     class number for each position (B, T), where -100 marks those that do not count. BERT's pretraining
     has two logits, (B, T, V) and (B, 2), and targets (B, 1 + T) (eq-bert-loss).

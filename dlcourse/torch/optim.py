@@ -59,8 +59,8 @@ class Optimizer:
 class SGD(Optimizer):
     """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
-    Nesterov: w <- w - lr (g + mu v) (Nesterov 1983). `weight_decay` adds its multiple of w to g:
-    an L2 penalty."""
+    Nesterov: w <- w - lr (g + mu v)  (eq-nesterov; Nesterov 1983). `weight_decay` adds its multiple of w
+    to g: an L2 penalty  (eq-l2-descent)."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)
@@ -71,11 +71,23 @@ class SGD(Optimizer):
         super().__init__(model, torch.optim.SGD, weight_decay, **options)
 
 
+class RMSProp(Optimizer):
+    """v <- alpha v + (1 - alpha) g^2,  w <- w - lr g / (sqrt(v) + eps)  (eq-rmsprop; Tieleman & Hinton 2012).
+
+    No correction for the start at zero: the first step is 1 / sqrt(1 - alpha) times lr."""
+
+    slots = {"v": "square_avg"}
+
+    def __init__(self, model, alpha=0.99, eps=1e-8):
+        check_optimizer(alpha=alpha, eps=eps)
+        super().__init__(model, torch.optim.RMSprop, alpha=alpha, eps=eps, lr=0.0)
+
+
 class Adam(Optimizer):
     """m <- b1 m + (1 - b1) g,  v <- b2 v + (1 - b2) g^2,  w <- w - lr m^ / (sqrt(v^) + eps)  (eq-adam).
 
     m^ = m / (1 - b1^t) and v^ = v / (1 - b2^t) correct the bias of averages that start at zero
-    (Kingma & Ba 2015)."""
+    (eq-adam-bias; Kingma & Ba 2015)."""
 
     slots = {"m": "exp_avg", "v": "exp_avg_sq"}
 
@@ -94,6 +106,39 @@ class AdamW(Optimizer):
     def __init__(self, model, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01):
         check_optimizer(beta1=betas[0], beta2=betas[1], eps=eps, weight_decay=weight_decay)
         super().__init__(model, torch.optim.AdamW, weight_decay, betas=betas, eps=eps, lr=0.0)
+
+
+class Lion(Optimizer):
+    """c = b1 m + (1 - b1) g,  w <- (1 - lr weight_decay) w - lr sign(c),  m <- b2 m + (1 - b2) g  (eq-lion).
+
+    Every parameter moves by lr, or stays where c is zero; only weight matrices are shrunk. One running
+    mean where Adam keeps two. Chen et al. 2023."""
+
+    slots = {"m": "m"}
+
+    def __init__(self, model, betas=(0.9, 0.99), weight_decay=0.0):
+        check_optimizer(beta1=betas[0], beta2=betas[1], weight_decay=weight_decay)
+        super().__init__(model, _Lion, weight_decay, betas=betas, lr=0.0)
+
+
+class _Lion(torch.optim.Optimizer):
+    """PyTorch brings no Lion: an optimizer of one's own is a `step` over the parameter groups."""
+
+    def __init__(self, parameters, lr, betas, weight_decay=0.0):
+        super().__init__(parameters, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, (beta1, beta2) = group["lr"], group["betas"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                m = state["m"] if "m" in state else state.setdefault("m", torch.zeros_like(p))
+                c = beta1 * m + (1.0 - beta1) * p.grad
+                p.mul_(1.0 - lr * group["weight_decay"]).sub_(c.sign_(), alpha=lr)
+                m.mul_(beta2).add_(p.grad, alpha=1.0 - beta2)
 
 
 def clip_gradients(model, max_norm):

@@ -1,5 +1,7 @@
 """The exercises solved by formulas of their own: nothing here comes from `dlcourse`."""
 
+import itertools
+
 import numpy as np
 
 
@@ -404,3 +406,195 @@ def hidden_loss(logits, targets):
 def best_span(start, end):
     pairs = [(a, b) for a in range(len(start)) for b in range(a, len(end))]
     return max(pairs, key=lambda pair: start[pair[0]] + end[pair[1]])
+
+
+def chain_cost(sizes):
+    forward = reverse = 0
+    for i, o in itertools.pairwise(sizes[1:]):
+        forward += sizes[0] * i * o
+    for i, o in itertools.pairwise(sizes[:-1]):
+        reverse += sizes[-1] * i * o
+    return forward, reverse
+
+
+def sum_to_shape(dy, shape):
+    dx, padded = np.zeros(shape), (1,) * (dy.ndim - len(shape)) + shape
+    view, last = dx.reshape(padded), np.array(padded) - 1
+    for index in np.ndindex(dy.shape):
+        view[tuple(np.minimum(index, last))] += dy[index]
+    return dx
+
+
+def gradient_error(operation, x, u, v, h):
+    promised = np.vdot(operation(x)[1](u), v)
+    ends = [operation(x + h * v)[0], operation(x - h * v)[0]]
+    measured = np.vdot(u, np.subtract(*ends)) / (2 * h)
+    if measured == promised:
+        return 0.0
+    return np.abs(measured - promised) / np.maximum(np.abs(measured), np.abs(promised))
+
+
+def complex_step(f, x, h):
+    gradient = np.empty(x.shape)
+    for i in np.ndindex(x.shape):
+        step = np.zeros(x.shape)
+        step[i] = h
+        gradient[i] = np.imag(f(x + 1j * step)) / h
+    return gradient
+
+
+def log_sum_exp(x):
+    return np.logaddexp.reduce(x, axis=-1)
+
+
+def huber(y, t, delta):
+    size = np.abs(y - t)
+    small = np.minimum(size, delta)
+    return np.mean(small * size - small * small / 2), np.sign(y - t) * small / np.size(y)
+
+
+def kl(q, p):
+    held = q > 0
+    return np.sum(q[held] * np.log(q[held] / p[held]))
+
+
+def focal(z, t, gamma):
+    u = np.where(t > 0, z, -z)
+    log_p, log_q = -np.logaddexp(0, -u), -np.logaddexp(0, u)
+    slope = np.exp(gamma * log_q + log_p) * gamma * log_p - np.exp(gamma * log_q + log_q)
+    return np.mean(np.exp(gamma * log_q) * -log_p), np.where(t > 0, slope, -slope) / np.size(z)
+
+
+def graph_gradient(slopes):
+    last = np.eye(len(slopes))[-1]
+    return np.linalg.solve(np.eye(len(slopes)) - slopes.T, last)  # d = last + slopes^T d
+
+
+def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+    t = 1e-20j  # a complex step: a dual number in disguise
+    y = (x + t * x_dot) @ (weight + t * weight_dot).T + bias + t * bias_dot
+    return y.real, y.imag / 1e-20
+
+
+def logits_hessian_vector(logits, v):
+    Hv = np.zeros(v.shape)
+    for n, z in enumerate(logits):
+        p = np.exp(z - np.logaddexp.reduce(z))
+        Hv[n] = (p * v[n] - p * np.sum(p * v[n])) / len(logits)
+    return Hv
+
+
+def checkpoint_cost(layers, segment):
+    return len(range(0, layers, segment)) + segment, layers + layers
+
+
+def training_flops(sizes, rows):
+    total, inputs = 0, sizes[0]
+    for layer, outputs in enumerate(sizes[1:]):
+        total += rows * inputs * outputs * (6 if layer else 4)
+        inputs = outputs
+    return total
+
+
+def training_bytes(sizes, batch, slots):
+    inputs = sizes[0]
+    numbers = batch * inputs
+    for outputs in sizes[1:]:
+        numbers += (inputs * outputs + outputs) * (2 + slots)
+        numbers += batch * outputs
+        inputs = outputs
+    return 4 * numbers
+
+
+def bottleneck_parameters(inputs, width, changes):
+    total = width * (inputs + 2)
+    total += width * (9 * width + 2)
+    total += 4 * width * (width + 2)
+    if changes:
+        total += 4 * width * (inputs + 2)
+    return total
+
+
+def gpt_training_flops(layers, width, context, vocab, tokens):
+    forward = layers * (24 * width * width + 4 * context * width)
+    forward += 2 * vocab * width
+    return 3 * forward * tokens
+
+
+def token_seconds(parameters, batch, size, peak, bandwidth):
+    computing = 2 * batch * parameters / peak
+    reading = parameters * size / bandwidth
+    return max(computing, reading)
+
+
+def round_to_bfloat16(x):
+    mantissa, exponent = np.frexp(x)  # the mantissa lies in [1/2, 1)
+    return np.ldexp(np.round(256 * mantissa) / 256, exponent)
+
+
+def to_oihw(weight):
+    return np.moveaxis(weight, 3, 1)
+
+
+def next_scale(scale, good, gradient, interval):
+    if np.count_nonzero(np.abs(gradient) < np.inf) < gradient.size:  # a NaN compares as false
+        return 0.5 * scale, 0
+    row = (good + 1) % interval
+    return (scale if row else 2.0 * scale), row
+
+
+def seconds_per_call(run, wait, clock, calls):
+    for k in range(calls + 1):
+        if k == 1:
+            wait()
+            start = clock()
+        run()
+    wait()
+    return (clock() - start) / calls
+
+
+def batch_noise(gradients, size):
+    means = [np.mean(chosen, axis=0) for chosen in itertools.combinations(gradients, size)]  # all batches there are
+    return np.mean([np.sum((one - gradients.mean(axis=0)) ** 2) for one in means])
+
+
+def best_momentum(smallest, largest):
+    rate = 1 - 2 / (1 + (largest / smallest) ** 0.5)
+    return (1 - rate) ** 2 / smallest, rate * rate
+
+
+def adam_step(w, g, m, v, t, lr, beta1, beta2, eps):
+    m, v = g + beta1 * (m - g), g * g + beta2 * (v - g * g)
+    root = (1 - beta2**t) ** 0.5
+    return w - lr * root / (1 - beta1**t) * m / (v**0.5 + eps * root), m, v
+
+
+def lion_step(w, g, m, lr, beta1, beta2, decay):
+    return w - lr * (np.sign(g + beta1 * (m - g)) + decay * w), g + beta2 * (m - g)
+
+
+def standardize_split(train, test):
+    mean, centred = train.mean(axis=0), train - train.mean(axis=0)
+    s = np.sqrt((centred * centred).mean(axis=0))
+    s[s == 0] = 1.0
+    return centred / s, (test - mean) / s
+
+
+def precision_recall_f1(predicted, labels):
+    tp = (predicted * labels).sum()
+    called, there = predicted.sum(), labels.sum()
+    shares = [2 * tp / n if n else 0.0 for n in (2 * called, 2 * there, called + there)]
+    return tuple(shares)
+
+
+def rank_auc(scores, labels):
+    total = 0.0
+    for s in scores[labels == 1]:
+        for t in scores[labels == 0]:
+            total += 1.0 if s > t else 0.5 if s == t else 0.0
+    return total / (labels.sum() * (1 - labels).sum())
+
+
+def calibration_gap(p, labels, bins):
+    group = np.digitize(p, np.arange(1, bins) / bins, right=True)
+    return sum(abs((labels - p)[group == g].sum()) for g in set(group)) / len(p)

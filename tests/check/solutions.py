@@ -262,6 +262,147 @@ def torch_solutions():
         pair = (start[:, None] + end).masked_fill(torch.ones(len(start), len(end), dtype=torch.bool).tril(-1), -torch.inf).argmax()
         return pair // len(end), pair % len(end)
 
+    def chain_cost(sizes):
+        def cost(width, sizes):
+            return sum(torch.empty(width, i, o, device="meta").numel() for i, o in itertools.pairwise(sizes))
+
+        return cost(sizes[0], sizes[1:]), cost(sizes[-1], sizes[:-1])
+
+    def sum_to_shape(dy, shape):
+        return torch.Tensor.sum_to_size(dy, shape)
+
+    def gradient_error(operation, x, u, v, h):
+        _, backward = operation(x)
+        promised = torch.sum(backward(u) * v)
+        measured = torch.sum(u * (operation(x + h * v)[0] - operation(x - h * v)[0])) / (2 * h)
+        largest = torch.maximum(measured.abs(), promised.abs())
+        return torch.where(largest > 0, (measured - promised).abs() / largest, 0.0)
+
+    def complex_step(f, x, h):
+        gradient = torch.zeros_like(x)
+        for i in np.ndindex(tuple(x.shape)):
+            z = x.to(torch.complex128)
+            z[i] += 1j * h
+            gradient[i] = f(z).imag / h
+        return gradient
+
+    def log_sum_exp(x):
+        return torch.logsumexp(x, dim=-1)
+
+    def huber(y, t, delta):
+        y = y.clone().requires_grad_()
+        loss = torch.nn.functional.huber_loss(y, t, delta=delta)
+        loss.backward()
+        return loss, y.grad
+
+    def kl(q, p):
+        return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum()
+
+    def focal(z, t, gamma):
+        z = z.clone().requires_grad_()
+        u = (2 * t - 1) * z
+        loss = -(torch.exp(gamma * torch.nn.functional.logsigmoid(-u)) * torch.nn.functional.logsigmoid(u)).mean()
+        loss.backward()
+        return loss, z.grad
+
+    def graph_gradient(slopes):
+        d = [torch.zeros((), dtype=slopes.dtype) for _ in slopes]
+        d[-1] = torch.ones((), dtype=slopes.dtype)
+        for k in range(len(slopes) - 1, -1, -1):
+            d = [old + d[k] * slope for old, slope in zip(d, slopes[k], strict=True)]
+        return torch.stack(d)
+
+    def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+        return torch.func.jvp(torch.nn.functional.linear, (x, weight, bias), (x_dot, weight_dot, bias_dot))
+
+    def logits_hessian_vector(logits, v):
+        loss = lambda z: torch.nn.functional.cross_entropy(z, torch.zeros(len(z), dtype=torch.long))  # noqa: E731
+        return torch.autograd.functional.hvp(loss, logits, v)[1]
+
+    def checkpoint_cost(layers, segment):
+        return len(torch.zeros(layers).split(segment)) + segment, 2 * torch.zeros(layers).numel()
+
+    def training_flops(sizes, rows):
+        widths = torch.tensor(sizes)
+        products = 2 * rows * widths[:-1] * widths[1:]
+        return 3 * products.sum() - products[0]
+
+    def training_bytes(sizes, batch, slots):
+        layers = [torch.nn.Linear(i, o, device="meta") for i, o in itertools.pairwise(sizes)]
+        parameters = sum(p.nbytes for layer in layers for p in layer.parameters())
+        return (2 + slots) * parameters + torch.zeros(batch, sum(sizes), device="meta").nbytes
+
+    def bottleneck_parameters(inputs, width, changes):
+        conv, norm = torch.nn.Conv2d, torch.nn.BatchNorm2d
+        shapes = [(inputs, width, 1), (width, width, 3), (width, 4 * width, 1)] + [(inputs, 4 * width, 1)] * changes
+        layers = [layer for i, o, k in shapes for layer in (conv(i, o, k, bias=False, device="meta"), norm(o, device="meta"))]
+        return sum(p.numel() for layer in layers for p in layer.parameters())
+
+    def gpt_training_flops(layers, width, context, vocab, tokens):
+        shapes = [(width, width)] * 4 + [(width, 4 * width)] * 2
+        block = sum(torch.empty(shape, device="meta").numel() for shape in shapes)
+        return tokens * (6 * (layers * block + vocab * width) + 3 * layers * 4 * context * width)
+
+    def token_seconds(parameters, batch, size, peak, bandwidth):
+        times = [2 * parameters * batch / peak, size * parameters / bandwidth]
+        return torch.tensor(times, dtype=torch.float64).max()
+
+    def round_to_bfloat16(x):
+        return x.to(torch.bfloat16).to(x.dtype)
+
+    def to_oihw(weight):
+        return torch.permute(weight, (0, 3, 1, 2))
+
+    def next_scale(scale, good, gradient, interval):
+        if not torch.isfinite(gradient).all():
+            return scale / 2, 0
+        return (scale * 2, 0) if good == interval - 1 else (scale, good + 1)
+
+    def seconds_per_call(run, wait, clock, calls):
+        times = []
+        for count in (1, calls):
+            wait()
+            times.append(clock())
+            for _ in range(count):
+                run()
+        wait()
+        return torch.tensor(clock() - times[-1], dtype=torch.float64) / calls
+
+    def batch_noise(gradients, size):
+        count, centred = len(gradients), gradients - gradients.mean(dim=0)
+        return torch.sum(centred**2) / count / size * (count - size) / (count - 1)
+
+    def best_momentum(smallest, largest):
+        low, high = torch.tensor([smallest, largest], dtype=torch.float64).sqrt()
+        return 4 / (low + high) ** 2, ((high - low) / (high + low)) ** 2
+
+    def adam_step(w, g, m, v, t, lr, beta1, beta2, eps):
+        m, v = torch.lerp(g, m, beta1), torch.lerp(g**2, v, beta2)
+        return w - lr * (m / (1 - beta1**t)) / (torch.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+    def lion_step(w, g, m, lr, beta1, beta2, decay):
+        return (1 - lr * decay) * w - lr * torch.lerp(g, m, beta1).sign(), torch.lerp(g, m, beta2)
+
+    def standardize_split(train, test):
+        variance, mean = torch.var_mean(train, dim=0, correction=0)
+        deviation = torch.where(variance > 0, variance.sqrt(), 1.0)
+        return (train - mean) / deviation, (test - mean) / deviation
+
+    def precision_recall_f1(predicted, labels):
+        tp = (predicted & labels).sum()
+        sizes = torch.stack([predicted.sum(), labels.sum(), predicted.sum() + labels.sum()])
+        shares = torch.stack([tp, tp, 2 * tp]).double() / sizes.clamp(min=1)
+        return tuple(shares)
+
+    def rank_auc(scores, labels):
+        difference = scores[labels == 1][:, None] - scores[labels == 0]
+        return (torch.sign(difference).mean() + 1) / 2
+
+    def calibration_gap(p, labels, bins):
+        group = torch.bucketize(p, torch.linspace(0, 1, bins + 1, dtype=p.dtype)[1:-1])
+        gaps = torch.zeros(bins, dtype=p.dtype).index_add(0, group, labels - p)
+        return gaps.abs().sum() / len(p)
+
     return named(locals())
 
 
@@ -516,6 +657,140 @@ def mlx_solutions():
         below = mx.tri(len(start), len(end), -1)
         pair = (start[:, None] + end - mx.where(below == 1, mx.inf, 0.0)).argmax()
         return pair // len(end), pair % len(end)
+
+    def chain_cost(sizes):
+        def cost(width, sizes):
+            return width * sum(mx.zeros((i, o)).size for i, o in itertools.pairwise(sizes))
+
+        return cost(sizes[0], sizes[1:]), cost(sizes[-1], sizes[:-1])
+
+    def sum_to_shape(dy, shape):
+        return mx.vjp(lambda x: mx.broadcast_to(x, dy.shape), [mx.zeros(shape)], [dy])[1][0]
+
+    def gradient_error(operation, x, u, v, h):
+        _, backward = operation(x)
+        promised = mx.sum(backward(u) * v)
+        measured = mx.sum(u * (operation(x + h * v)[0] - operation(x - h * v)[0])) / (2 * h)
+        largest = mx.maximum(mx.abs(measured), mx.abs(promised))
+        return mx.where(largest > 0, mx.abs(measured - promised) / largest, 0.0)
+
+    def complex_step(f, x, h):
+        gradient = mx.zeros(x.shape)
+        for i in np.ndindex(tuple(x.shape)):
+            step = mx.zeros(x.shape)
+            step[i] = h
+            gradient[i] = mx.imag(f(x + 1j * step)) / h
+        return gradient
+
+    def log_sum_exp(x):
+        return mx.logsumexp(x, axis=-1)
+
+    def huber(y, t, delta):
+        return mx.value_and_grad(lambda y: nn.losses.huber_loss(y, t, delta=delta, reduction="mean"))(y)
+
+    def kl(q, p):
+        return mx.where(q > 0, q * (mx.log(q) - mx.log(p)), 0).sum()
+
+    def focal(z, t, gamma):
+        def loss(z):
+            u = (2 * t - 1) * z
+            return -(mx.exp(gamma * nn.log_sigmoid(-u)) * nn.log_sigmoid(u)).mean()
+
+        return mx.value_and_grad(loss)(z)
+
+    def graph_gradient(slopes):
+        paths = edges = mx.eye(len(slopes))
+        for _ in range(len(slopes)):  # paths of 0, 1, 2, ... edges
+            edges = edges @ slopes
+            paths = paths + edges
+        return paths[-1]
+
+    def linear_jvp(x, weight, bias, x_dot, weight_dot, bias_dot):
+        (y,), (y_dot,) = mx.jvp(lambda x, w, b: x @ w.T + b, [x, weight, bias], [x_dot, weight_dot, bias_dot])
+        return y, y_dot
+
+    def logits_hessian_vector(logits, v):
+        return mx.jvp(lambda z: mx.softmax(z, axis=1), [logits], [v])[1][0] / len(logits)
+
+    def checkpoint_cost(layers, segment):
+        return len(mx.zeros(layers)[::segment]) + segment, 2 * mx.zeros(layers).size
+
+    def training_flops(sizes, rows):
+        widths = mx.array(sizes)
+        products = 2 * rows * widths[:-1] * widths[1:]
+        return 3 * products.sum() - products[0]
+
+    def training_bytes(sizes, batch, slots):
+        pairs = itertools.pairwise(sizes)
+        parameters = sum(mx.zeros((o, i)).nbytes + mx.zeros(o).nbytes for i, o in pairs)
+        return (2 + slots) * parameters + mx.zeros((batch, sum(sizes))).nbytes
+
+    def bottleneck_parameters(inputs, width, changes):
+        shapes = [(inputs, width, 1), (width, width, 3), (width, 4 * width, 1)] + [(inputs, 4 * width, 1)] * changes
+        return sum(mx.zeros((o, k, k, i)).size + 2 * o for i, o, k in shapes)
+
+    def gpt_training_flops(layers, width, context, vocab, tokens):
+        shapes = [(width, width)] * 4 + [(width, 4 * width)] * 2
+        block = sum(mx.zeros(shape).size for shape in shapes)
+        return tokens * (6 * (layers * block + vocab * width) + 3 * layers * 4 * context * width)
+
+    def token_seconds(parameters, batch, size, peak, bandwidth):
+        return mx.maximum(mx.array(2 * parameters * batch / peak), mx.array(size * parameters / bandwidth))
+
+    def round_to_bfloat16(x):
+        return x.astype(mx.bfloat16).astype(x.dtype)
+
+    def to_oihw(weight):
+        return mx.transpose(weight, (0, 3, 1, 2))
+
+    def next_scale(scale, good, gradient, interval):
+        if not mx.isfinite(gradient).all().item():
+            return scale / 2, 0
+        return (scale * 2, 0) if good == interval - 1 else (scale, good + 1)
+
+    def seconds_per_call(run, wait, clock, calls):
+        run()
+        wait()
+        start = clock()
+        for _ in range(calls):
+            run()
+        wait()
+        return mx.array((clock() - start) / calls)
+
+    def batch_noise(gradients, size):
+        count = gradients.shape[0]
+        return mx.var(gradients, axis=0).sum() / size * (count - size) / (count - 1)
+
+    def best_momentum(smallest, largest):
+        low, high = mx.sqrt(mx.array(smallest)), mx.sqrt(mx.array(largest))
+        return 4 / mx.square(low + high), mx.square((high - low) / (high + low))
+
+    def adam_step(w, g, m, v, t, lr, beta1, beta2, eps):
+        m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * mx.square(g)
+        return w - lr * (m / (1 - beta1**t)) / (mx.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+    def lion_step(w, g, m, lr, beta1, beta2, decay):
+        return (1 - lr * decay) * w - lr * mx.sign(beta1 * m + (1 - beta1) * g), beta2 * m + (1 - beta2) * g
+
+    def standardize_split(train, test):
+        mean, variance = train.mean(axis=0), train.var(axis=0)
+        deviation = mx.where(variance > 0, mx.sqrt(variance), 1.0)
+        return (train - mean) / deviation, (test - mean) / deviation
+
+    def precision_recall_f1(predicted, labels):
+        tp = (predicted * labels).sum()
+        called, there = predicted.sum(), labels.sum()
+        return tuple(a / mx.maximum(n, 1) for a, n in ((tp, called), (tp, there), (2 * tp, called + there)))
+
+    def rank_auc(scores, labels):
+        difference = mx.sign(scores[:, None] - scores)
+        pair = (labels[:, None] == 1) & (labels == 0)
+        return ((difference + 1) / 2 * pair).sum() / pair.sum()
+
+    def calibration_gap(p, labels, bins):
+        group = mx.maximum(mx.ceil(p * bins) - 1, 0)
+        inside = group[:, None] == mx.arange(bins)
+        return mx.abs(((labels - p)[:, None] * inside).sum(axis=0)).sum() / len(p)
 
     return named(locals())
 

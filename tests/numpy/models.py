@@ -609,7 +609,7 @@ def check_resnet(resnet):
 
 
 def slow_update(kind, options, w, g, slots, step, lr):
-    """One parameter entry, one step, from the formulas eq-sgd, eq-momentum, eq-adam, eq-adamw -> (w, slots)."""
+    """One parameter entry, one step, from the formulas eq-sgd, eq-momentum, eq-rmsprop, eq-adam, eq-adamw, eq-lion -> (w, slots)."""
     decay = options.get("weight_decay", 0.01 if kind == "AdamW" else 0.0)
     if kind == "SGD":
         g = g + decay * w
@@ -618,8 +618,16 @@ def slow_update(kind, options, w, g, slots, step, lr):
             return w - lr * g, {}
         v = momentum * slots.get("velocity", 0.0) + g
         return w - lr * (g + momentum * v if options.get("nesterov") else v), {"velocity": v}
-    (beta1, beta2), eps = options.get("betas", (0.9, 0.999)), options.get("eps", 1e-8)
+    eps = options.get("eps", 1e-8)
+    if kind == "RMSProp":
+        alpha = options.get("alpha", 0.99)
+        v = alpha * slots.get("v", 0.0) + (1 - alpha) * g * g
+        return w - lr * g / (np.sqrt(v) + eps), {"v": v}
+    beta1, beta2 = options.get("betas", (0.9, 0.99 if kind == "Lion" else 0.999))
     w = w * (1 - lr * decay)
+    if kind == "Lion":
+        m = slots.get("m", 0.0)
+        return w - lr * np.sign(beta1 * m + (1 - beta1) * g), {"m": beta2 * m + (1 - beta2) * g}
     m = beta1 * slots.get("m", 0.0) + (1 - beta1) * g
     v = beta2 * slots.get("v", 0.0) + (1 - beta2) * g * g
     return w - lr * (m / (1 - beta1**step)) / (np.sqrt(v / (1 - beta2**step)) + eps), {"m": m, "v": v}
@@ -631,10 +639,14 @@ OPTIMIZERS = [
     ("SGD", {"momentum": 0.8, "nesterov": True}),
     ("SGD", {"weight_decay": 0.1}),
     ("SGD", {"momentum": 0.7, "nesterov": True, "weight_decay": 0.05}),
+    ("RMSProp", {}),
+    ("RMSProp", {"alpha": 0.8, "eps": 1e-2}),
     ("Adam", {}),
     ("Adam", {"betas": (0.8, 0.95), "eps": 1e-2}),
     ("AdamW", {}),
     ("AdamW", {"betas": (0.85, 0.9), "eps": 1e-3, "weight_decay": 0.3}),
+    ("Lion", {}),
+    ("Lion", {"betas": (0.7, 0.95), "weight_decay": 0.2}),
 ]
 
 
@@ -690,7 +702,7 @@ def check_optimizer(optim, kind, options, steps=4):
 
 def check_buffer(optim):
     """The parameters are views of one buffer, stay views after load_state of the same dtype, and rebinding is refused."""
-    for kind in ("SGD", "Adam", "AdamW"):
+    for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion"):
         model = small_model()
         optimizer = getattr(optim, kind)(model)
         state = {name: array + 1 for name, array in model.state().items()}
@@ -759,6 +771,11 @@ def check_optimizer_refusals(optim):
         ("beta2=1.5", lambda: optim.AdamW(model, betas=(0.9, 1.5))),
         ("eps=-1e-08", lambda: optim.Adam(model, eps=-1e-8)),
         ("weight_decay=-0.1", lambda: optim.AdamW(model, weight_decay=-0.1)),
+        ("alpha=1.0", lambda: optim.RMSProp(model, alpha=1.0)),
+        ("eps=-1", lambda: optim.RMSProp(model, eps=-1)),
+        ("beta1=1.0", lambda: optim.Lion(model, betas=(1.0, 0.9))),
+        ("beta2=-0.5", lambda: optim.Lion(model, betas=(0.9, -0.5))),
+        ("weight_decay=-2", lambda: optim.Lion(model, weight_decay=-2)),
     ]:
         raises(ValueError, message, call)
     model = small_model()
@@ -774,7 +791,7 @@ def check_optimizer_refusals(optim):
 
 def check_defaults(optim):
     """The documented defaults, through two steps each."""
-    for kind in ("SGD", "Adam", "AdamW"):
+    for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion"):
         check_optimizer(optim, kind, {}, steps=2)
 
 

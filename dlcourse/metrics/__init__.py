@@ -1,0 +1,81 @@
+"""How good predictions are, and how sure one may be of that."""
+
+from dlcourse.metrics.calibration import (
+    BrierParts,
+    Reliability,
+    brier,
+    brier_parts,
+    calibration_error,
+    reliability,
+    top_class,
+)
+from dlcourse.metrics.classes import (
+    UndefinedMetricWarning,
+    accuracy,
+    balanced_accuracy,
+    confusion,
+    f1,
+    precision,
+    predictions,
+    recall,
+    right,
+)
+from dlcourse.metrics.language import (
+    bits_per_byte,
+    bleu,
+    exact_match,
+    perplexity,
+    span_scores,
+    spans,
+)
+from dlcourse.metrics.ranking import (
+    average_precision,
+    precision_recall_curve,
+    ranks,
+    roc_auc,
+    roc_curve,
+)
+from dlcourse.metrics.uncertainty import (
+    Interval,
+    McNemar,
+    bootstrap,
+    mcnemar,
+    permutation_test,
+    wilson,
+)
+
+__all__ = [
+    "BrierParts",
+    "Interval",
+    "McNemar",
+    "Reliability",
+    "UndefinedMetricWarning",
+    "accuracy",
+    "average_precision",
+    "balanced_accuracy",
+    "bits_per_byte",
+    "bleu",
+    "bootstrap",
+    "brier",
+    "brier_parts",
+    "calibration_error",
+    "confusion",
+    "exact_match",
+    "f1",
+    "mcnemar",
+    "permutation_test",
+    "perplexity",
+    "precision",
+    "precision_recall_curve",
+    "predictions",
+    "ranks",
+    "recall",
+    "reliability",
+    "right",
+    "roc_auc",
+    "roc_curve",
+    "span_scores",
+    "spans",
+    "top_class",
+    "wilson",
+]

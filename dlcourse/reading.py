@@ -6,7 +6,7 @@ import numpy as np
 
 from dlcourse import metrics
 from dlcourse.boundary import IGNORED
-from dlcourse.data import masking, sentence_pairs
+from dlcourse.data import masking, people, sentence_pairs
 from dlcourse.data.dataset import Dataset, Split
 from dlcourse.data.masking import CLS, PAD, SEP
 from dlcourse.text import WordPieceTokenizer
@@ -133,10 +133,30 @@ def slot_f1(learner, dataset):
 
 
 def exact_spans(learner, dataset):
-    """{"test_exact_match": the share of questions of which both ends of the answer are found}."""
+    """{"test_exact_match": the share of questions of which both ends of the best span are right}  (eq-span)."""
+    return {"test_exact_match": float(_right_spans(learner, dataset).mean())}
+
+
+def answers_about_people(learner, dataset):
+    """`exact_spans`, and the same of the questions that ask "what" and of those that ask "who"."""
+    right = _right_spans(learner, dataset)
+    what = (dataset.test.x == people.NUMBER["what"]).any(axis=1)
+    return {
+        "test_exact_match": float(right.mean()),
+        "test_exact_match_what": float(right[what].mean()),
+        "test_exact_match_who": float(right[~what].mean()),
+    }
+
+
+def _right_spans(learner, dataset):
+    """Is the pair start <= end with the largest sum of scores the answer?  (N,)"""
     x, y = dataset.test
-    best = _predict(learner, x)[0].argmax(axis=-1)
-    return {"test_exact_match": float((best == y).all(axis=1).mean())}
+    scores = _predict(learner, x)[0]  # (N, 2, T)
+    sums = scores[:, 0, :, None] + scores[:, 1, None, :]  # (N, start, end)
+    steps = sums.shape[-1]
+    sums = np.where(np.tri(steps, dtype=bool).T, sums, -np.inf)
+    best = np.stack(np.divmod(sums.reshape(len(x), -1).argmax(axis=1), steps), axis=1)
+    return (best == y).all(axis=1)
 
 
 def _predict(learner, x, batch_size=250):

@@ -375,7 +375,7 @@ _BERTS = (
                 None,
                 dataclasses.replace(_PEOPLE, task="span", outputs=None),
                 40,
-                reading.exact_spans,
+                reading.answers_about_people,
                 "bert-people",
             ),
             (

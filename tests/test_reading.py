@@ -82,11 +82,19 @@ def test_measures():
     assert found["test_hidden_accuracy"] == np.mean([words[n, t].argmax() == y[n, 1 + t] for n, t in asked])
     assert found["test_follows_accuracy"] == np.mean(follows.argmax(axis=1) == y[:, 0])
 
-    spans = rng.integers(0, 6, (300, 2))
+    spans = np.sort(rng.integers(0, 6, (300, 2)), axis=1)
     scores = np.eye(6)[spans]
+    scores[30:, 1, 0] += 0.5  # an end before the start counts for nothing
     scores[:30, 1] = np.eye(6)[(spans[:30, 1] + 1) % 6]
     Knows.asked = 0
     assert reading.exact_spans(Knows(scores), dataset(x, spans)) == {"test_exact_match": 0.9}
+    x = np.where(np.arange(300)[:, None] < 60, data.people.NUMBER["what"], x)
+    Knows.asked = 0
+    found = reading.answers_about_people(Knows(scores), dataset(x, spans))
+    assert found == {"test_exact_match": 0.9, "test_exact_match_what": 0.5, "test_exact_match_who": 1.0}
+    reversed_maxima = np.array([[[0, 1.5, 0, 4], [0, 3, 1, 0]]])  # 3 and 1 taken apart
+    Knows.asked = 0
+    assert reading.exact_spans(Knows(reversed_maxima), dataset(x[:1], np.array([[1, 1]]))) == {"test_exact_match": 1.0}
 
     classes = ("B-a", "I-a", "O")
     tags = np.full((2, 6), -100)

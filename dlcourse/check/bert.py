@@ -96,6 +96,24 @@ hide_tokens.diagnose(
     lambda x, chosen, fate, others, mask: _hide(x, chosen, fate, np.full_like(x, mask), others),
 )
 
+hide_tokens.diagnose(
+    "the results are in the wrong order: first what the model reads, then the targets.",
+    lambda *given: _hide(*given)[::-1],
+)
+hide_tokens.diagnose(
+    "masks are overwritten by the tokens in others. These stand from 0.8 on only: ask for fate >= 0.8, too.",
+    lambda x, chosen, fate, others, mask: (
+        np.where(chosen & (fate < 0.9), others, x),
+        np.where(chosen, x, IGNORED),
+    ),
+)
+hide_tokens.diagnose(
+    "0.8 itself belongs to the exchanged tokens, and 0.9 to those that stay: fate < 0.8, then fate < 0.9.",
+    lambda *given: _hide(*given, hidden=np.nextafter(0.8, 1)),
+    lambda *given: _hide(*given, exchanged=np.nextafter(0.9, 1)),
+    lambda *given: _hide(*given, hidden=np.nextafter(0.8, 1), exchanged=np.nextafter(0.9, 1)),
+)
+
 # ---------------------------------------------------------------- hidden_loss
 
 
@@ -173,6 +191,24 @@ def _unsafe(logits, targets):
     return -np.log(right[asked]).sum() / count, dlogits
 
 
+def _log_of_p(logits, targets, tiny=0.0):
+    """A softmax that is safe, and then its logarithm, which is not."""
+    asked = targets != IGNORED
+    p, labels = _softmax(logits), np.where(asked, targets, 0)
+    right = np.take_along_axis(p, labels[..., None], axis=-1)[..., 0][asked]
+    return -np.log(right + tiny).mean(), _hidden_loss(logits, targets)[1]
+
+
+def _indexed(pick):
+    """The logits of the targets are looked up before those that are -100 are left out."""
+
+    def wrong(logits, targets):
+        pick(logits, targets)
+        return _hidden_loss(logits, targets)
+
+    return wrong
+
+
 @exercise(
     ("loss", "dlogits"),
     Case("shapes", _gaps(3, 7, 6), shapes),
@@ -193,7 +229,7 @@ hidden_loss.diagnose(
     _other_count(lambda targets: targets.size),
 )
 hidden_loss.diagnose(
-    "divided by the number of sequences: a sentence with many gaps counts more, and the loss grows with their number.",
+    "divided by the number of sequences. Divide by the number of hidden tokens: else the loss and its gradient grow with the share that is hidden.",
     _other_count(len),
 )
 hidden_loss.diagnose(
@@ -231,8 +267,22 @@ hidden_loss.diagnose(
     ),
 )
 hidden_loss.diagnose(
-    "exp overflows, or p rounds to 0 and its logarithm is infinite. Compute log p = z - max - log sum exp(z - max); eq-log-softmax.",
+    "exp overflows. Subtract the maximum first, and take the logarithm before exp: log p = z - max - log sum exp(z - max); eq-log-softmax.",
     _unsafe,
+)
+hidden_loss.diagnose(
+    "p rounds to 0 and its logarithm is infinite. Compute log p = z - max - log sum exp(z - max) from the logits; eq-log-softmax.",
+    _log_of_p,
+)
+hidden_loss.diagnose(
+    "a small number is added to p: the loss of a sure wrong answer is cut off. Compute log p from the logits; eq-log-softmax.",
+    lambda logits, targets: _log_of_p(logits, targets, 1e-12),
+)
+hidden_loss.diagnose(
+    "-100 is used as an index. Select the positions with targets != -100 first, or put another class in its place there.",
+    _indexed(lambda logits, targets: np.take_along_axis(logits, targets[..., None], axis=-1)),
+    _indexed(lambda logits, targets: logits.reshape(-1, logits.shape[-1])[0, targets]),
+    _indexed(lambda logits, targets: logits[0, 0][targets]),
 )
 
 # ---------------------------------------------------------------- best_span
@@ -261,15 +311,20 @@ def _ordered(t):
     Case("the maxima in the wrong order", _given([0, 1, 0, 4], [0, 3, 1, 0]), show=True),
     Case("one position is best alone", _given([1, 5, 0], [0, 4, 3]), show=True),
     Case("neither maximum", _given([2, 0, 0, 3], [3, 0, 2, -2]), show=True),
-    Case("negative scores", _given([-5, -1, -9, -2], [-3, -8, -4, -7]), show=True),
+    Case("negative scores", _given([-7, -6, -3, -1], [-8, -2, -4, -9]), show=True),
     Case("a long text", _scores(60)),
     Case("one position", _given([-1], [-2]), show=True),
 )
 def best_span(start, end):
     """best_span(start, end) -> (alpha, beta): the positions alpha <= beta with the largest start[alpha] + end[beta] (eq-span).
 
-    start (T,), end (T,) are scores; alpha and beta are whole numbers from 0."""
+    start (T,), end (T,) are scores; alpha and beta are whole numbers from 0. No case has two best pairs."""
     return _best_pair(start, end, _ordered)
+
+
+def _from_zero(start, end):
+    pair = _best_pair(start, end, _ordered)
+    return pair if start[pair[0]] + end[pair[1]] > 0 else (0, 0)
 
 
 best_span.diagnose(
@@ -303,6 +358,15 @@ best_span.diagnose(
         _best_pair(start, end, _ordered)[0],
         _best_pair(start, end, _ordered)[1] + 1,
     ),
+)
+best_span.diagnose(
+    "positions are counted from 1. The first one is 0.",
+    lambda start, end: tuple(place + 1 for place in _best_pair(start, end, _ordered)),
+)
+best_span.diagnose(
+    "pairs that are not allowed count as 0, or the search begins with 0: where all sums are negative that wins. Begin with minus infinity.",
+    lambda start, end: divmod(int(np.triu(start[:, None] + end).argmax()), len(start)),
+    _from_zero,
 )
 best_span.diagnose(
     "the smallest sum is taken. A high score speaks for a position.",

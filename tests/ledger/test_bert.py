@@ -7,11 +7,11 @@ import pytest
 
 from dlcourse.boundary import IGNORED
 from dlcourse.config import BERTConfig
-from dlcourse.data import mask_tokens
+from dlcourse.data import mask_tokens, people
 from dlcourse.numpy import BERT, Adam, Learner
 from dlcourse.numpy import functional as f
 from tests.equations import assert_lines_agree, assert_same, numerical_gradient
-from tests.numpy.bert_cases import BASE, embedded, sentences
+from tests.numpy.bert_cases import BASE, embedded, sentences, slow_gelu
 from tests.numpy.transformer_cases import moved_gpt
 
 
@@ -96,6 +96,58 @@ def test_gradient_of_hidden_tokens(rng):
     assert_same("implementation", f.cross_entropy(z, targets)[1](), printed, rtol=1e-12)
 
 
+@pytest.mark.equation("eq-mlm-head")
+def test_head_of_hidden_tokens(rng):
+    model, state = loaded(BASE)
+    x = sentences(BASE, rng)
+    h, _ = model._hidden(x, None)
+    g = slow_gelu(h @ state["transform.weight"].T + state["transform.bias"], exact=True)
+    centred = g - g.mean(axis=-1, keepdims=True)
+    u = centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + BASE.eps)
+    u = u * state["transform_ln.weight"] + state["transform_ln.bias"]
+    z = np.einsum("vc,ntc->ntv", state["tok.weight"], u) + state["decoder_bias"]
+    (words, follows), backward = model(x)
+    assert_same("z", words, z, rtol=1e-12)
+    # the one table of tokens has two gradients, which add: as output, sum dz u^T, and as input
+    dwords, dfollows = rng.normal(size=words.shape), rng.normal(size=follows.shape)
+    model.zero_gradients()
+    backward((dwords, dfollows))
+    both = model.tok.weight.grad.copy()
+    words_vjp = f.linear(u, state["tok.weight"], state["decoder_bias"])[1]
+    as_output = np.einsum("ntv,ntc->vc", dwords, u)
+    assert_same("as output", words_vjp(dwords)[1], as_output, rtol=1e-12)
+
+    def value(table):  # the output's table stays what it is
+        moved = dict(state, **{"tok.weight": table})
+        other = BERT(BASE)
+        other.load_state(moved)
+        other_h, _ = other._hidden(x, None)
+        t, _ = other.transform(other_h)
+        t, _ = other.transform_ln(slow_gelu(t, exact=True))
+        pooled, _ = other._pool(other_h)
+        nsp, _ = other.nsp(pooled)
+        return float((dwords * (t @ state["tok.weight"].T + state["decoder_bias"])).sum() + (dfollows * nsp).sum())
+
+    direction = rng.normal(size=both.shape)
+    step = 1e-6 * direction
+    numeric = (value(state["tok.weight"] + step) - value(state["tok.weight"] - step)) / 2e-6
+    assert_same("as input", np.array(((both - as_output) * direction).sum()), np.array(numeric), rtol=1e-6)
+
+
+def test_outputs_that_are_not_asked_have_no_gradient(rng):
+    """What they hold reaches the loss through attention alone: the last output has no gradient there, the one before it has."""
+    model, _ = loaded(BASE)
+    x = sentences(BASE, rng)
+    h, _ = model._hidden(x, None)
+    _, back = model._pretrain(h, None)
+    dwords = np.zeros((*x.shape, BASE.vocab))
+    dwords[:, 2] = rng.normal(size=(len(x), BASE.vocab))
+    dh = back((dwords, np.zeros((len(x), 2))))
+    assert np.flatnonzero(np.abs(dh).max(axis=(0, 2))).tolist() == [2]
+    _, block_back = model.blocks[-1](h, mask=(x != BASE.pad)[:, None, None, :])
+    assert (np.abs(block_back(dh)).max(axis=2)[x != BASE.pad] > 0).all()
+
+
 def test_package_hides_what_the_loss_asks(rng):
     x = rng.integers(5, 40, (6, 20))
     read, targets = mask_tokens(x, rng, 40)
@@ -107,10 +159,10 @@ def test_summary_and_next_sentence(rng):
     model, state = loaded(BASE)
     x = sentences(BASE, rng)
     h, _ = model._hidden(x, None)
-    s = np.tanh(h[:, 0] @ state["pooler.weight"].T + state["pooler.bias"])
-    z = s @ state["nsp.weight"].T + state["nsp.bias"]
+    g = np.tanh(h[:, 0] @ state["pooler.weight"].T + state["pooler.bias"])
+    z = g @ state["nsp.weight"].T + state["nsp.bias"]
     q = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
-    assert_same("s", model._pool(h)[0], s, rtol=1e-12)
+    assert_same("g", model._pool(h)[0], g, rtol=1e-12)
     assert_same("q", softmax(model(x)[0][1]), q, rtol=1e-12)
 
 
@@ -141,9 +193,10 @@ def test_sum_of_both_means(rng):
         assert_same(name, parts[0][name] + parts[1][name], gradients[name], rtol=1e-10)
 
 
-@pytest.mark.equation("eq-corruption", formula_only=True)
-@pytest.mark.parametrize(("a", "b", "c"), [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2), (0.9, 0.0, 0.1), (0.0, 0.0, 1.0)])
-def test_the_best_answer(rng, a, b, c):
+@pytest.mark.equation("eq-corruption")
+@pytest.mark.parametrize(("masked", "b", "c"), [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2), (0.9, 0.0, 0.1), (0.0, 0.0, 1.0)])
+def test_the_best_answer(rng, masked, b, c):
+    """b is the share of random tokens, c of those that stay."""
     v = 7
     pi = rng.dirichlet(np.ones(v))
     truth, read = np.arange(v)[:, None], np.arange(v)[None]
@@ -151,7 +204,10 @@ def test_the_best_answer(rng, a, b, c):
     bayes = joint / joint.sum(axis=0)
     printed = pi[:, None] * (b / v + c * (truth == read)) / (b / v + c * pi[None])
     assert_lines_agree([bayes, printed], rtol=1e-13)
-    assert_same("the three fates", joint.sum() + a, np.array(1.0), rtol=1e-13)
+    assert_same("the three fates", joint.sum() + masked, np.array(1.0), rtol=1e-13)
+    behind = pi * masked / max((pi * masked).sum(), 1e-300)  # each truth becomes a mask alike
+    if masked:
+        assert_same("behind a mask", behind, pi, rtol=1e-13)
     # no answer has a smaller expected loss
     best = -(joint * np.log(np.maximum(printed, 1e-300))).sum()
     for _ in range(20):
@@ -162,6 +218,24 @@ def test_the_best_answer(rng, a, b, c):
     if b == c:  # a token that is read is believed V + 1 times as much as the context believes it
         odds = printed[2, 2] / printed[3, 2]
         assert_same("belief", np.array(odds), np.array((v + 1) * pi[2] / pi[3]), rtol=1e-12)
+        one = np.array([1 / (v + 2), *np.full(v - 1, (1 - 1 / (v + 2)) / (v - 1))])  # believed with probability one half
+        assert_same("one half", one[0] * (b / v + c) / (b / v + c * one[0]), np.array(0.5), rtol=1e-12)
+
+
+@pytest.mark.equation("eq-corruption")
+@pytest.mark.parametrize("split", [(0.8, 0.1, 0.1), (0.5, 0.3, 0.2)])
+def test_the_perfect_reader_follows_it(split):
+    row = np.array([[2, *people.encode("anna lives in rome anna plays golf [SEP] anna eats [MASK] anna works as nurse"), 3]])
+    place = int(np.argmax(row == people.NUMBER["[MASK]"]))
+    targets = np.where(np.arange(row.shape[1]) == place, 5, IGNORED)[None]
+    pi = people.best_answers(row, targets, share=1e-9, split=split)[0]  # behind a mask
+    v = len(people.WORDS) - len(people.SPECIAL)
+    for word in ("rice", "nurse", "bean"):
+        r = people.NUMBER[word]
+        row[0, place] = r
+        read = people.best_answers(row, targets, share=1e-9, split=split)[0]
+        printed = pi * (split[1] / v + split[2] * (np.arange(len(pi)) == r)) / (split[1] / v + split[2] * pi[r])
+        assert_same(word, read, printed, rtol=1e-12)
 
 
 @pytest.mark.equation("eq-span")
@@ -183,4 +257,12 @@ def test_span(rng):
     numeric = numerical_gradient(lambda s: float(f.cross_entropy(s, y[0])[0]), scores)
     assert_lines_agree([numeric, ds], rtol=1e-7)
     assert_same("dw", gradients["head.weight"], ds @ h[0], rtol=1e-10)
+
+    def of_outputs(h):
+        return sum(float(f.cross_entropy((h @ w[k] + bias[k])[None], y[:, k])[0]) for k in range(2)) / 2
+
+    dh = np.outer(ds[0], w[0]) + np.outer(ds[1], w[1])
+    assert_lines_agree([numerical_gradient(of_outputs, h[0]), dh], rtol=1e-7)
+    assert_same("dh", model._span(h, None)[1](ds[None])[0], dh, rtol=1e-10)
+    assert abs(dh.sum(axis=0)).max() < 1e-14, "the bias of the last norm is heard by nobody"
     assert abs(ds.sum(axis=1)).max() < 1e-15 and abs(gradients["head.bias"]).max() < 1e-15

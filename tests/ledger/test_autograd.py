@@ -367,6 +367,8 @@ def test_halves_of_halves():
         peak, forwards, gradient = measured(n, lambda run, h, n=n: halves(run, h, n))
         assert_lines_agree([np.array(forwards), counted(n), n * (1 + math.log2(n) / 2)], rtol=1e-15)
         assert peak < 3 * math.log2(n) + 6  # for each halving an output, kept and computed again, and its gradient
+        outputs = alive(lambda run, h, n=n: halves(run, h, n))
+        assert_same("each halving's output, twice, and the result", outputs, 2 * math.log2(n) + 1, rtol=0)
     assert_same("gradient", gradient, plain, rtol=0)
     with recording(False):
         assert checkpoint(lambda h: h, Tensor(1.0)).parents == ()

@@ -735,6 +735,7 @@ FAMOUS = [
     ),
     ("dlcourse.numpy.autograd", "a broadcast that is averaged", "np.sum(dy, axis=tuple(i for", "np.mean(dy, axis=tuple(i for"),
     ("dlcourse.numpy.autograd", "a tape that is kept", "if not retain:", "if False:"),
+    ("dlcourse.numpy.autograd", "a refusal that comes late", "if any(node.vjp is _let_go for node in nodes):", "if False:"),
     ("dlcourse.count", "a bias beside a batch norm", 'bias=norm != "batch" or i == last', "bias=True"),
     ("dlcourse.count", "multiplications alone", "2 * inputs * outputs)", "inputs * outputs)"),
     ("dlcourse.count", "the projection behind the first convolution", 'b}.project_norm", before,', 'b}.project_norm", sides,'),

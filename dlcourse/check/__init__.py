@@ -9,6 +9,7 @@ from dlcourse.check.autograd import (
     graph_gradient,
     linear_jvp,
     logits_hessian_vector,
+    tape_gradient,
 )
 from dlcourse.check.bert import best_span, hidden_loss, hide_tokens
 from dlcourse.check.cnn import (
@@ -144,6 +145,7 @@ EXERCISES = {
         huber,
         kl,
         focal,
+        tape_gradient,
         graph_gradient,
         linear_jvp,
         logits_hessian_vector,

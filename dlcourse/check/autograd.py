@@ -4,8 +4,176 @@ import math
 
 import numpy as np
 
-from dlcourse.check.compare import shapes
+from dlcourse.check.compare import shapes, values
 from dlcourse.check.engine import Case, exercise
+
+# ---------------------------------------------------------------- tape_gradient
+
+
+class _Number:
+    def __init__(self, value, parents=()):
+        self.value, self.parents = value, parents  # parents: (number, slope), ...
+
+    def __add__(self, other):
+        return _Number(self.value + other.value, ((self, 1.0), (other, 1.0)))
+
+    def __mul__(self, other):
+        return _Number(self.value * other.value, ((self, other.value), (other, self.value)))
+
+
+def _ordered(output):
+    done, seen, stack = [], set(), [(output, False)]
+    while stack:
+        node, complete = stack.pop()
+        if complete:
+            done.append(node)
+        elif node not in seen:
+            seen.add(node)
+            stack.append((node, True))
+            stack += [(parent, False) for parent, _ in node.parents]
+    return done[::-1]
+
+
+def _swept(program, numbers, number=_Number, order=_ordered, share=np.multiply, put=np.add):
+    leaves = [number(x) for x in numbers]
+    output = program(*leaves)
+    d = {output: 1.0}
+    for node in order(output):
+        for parent, slope in node.parents:
+            d[parent] = put(d.get(parent, 0.0), share(d.get(node, 0.0), slope))
+    return np.array([d.get(leaf, 0.0) for leaf in leaves])
+
+
+def _swept_with(**wrong):
+    return lambda program, numbers: _swept(program, numbers, **wrong)
+
+
+class _Exchanged(_Number):
+    def __mul__(self, other):
+        value = self.value * other.value
+        return type(self)(value, ((self, self.value), (other, other.value)))
+
+
+class _OnceEach(_Number):
+    """Parents in a dictionary: in a * a there is one."""
+
+    def __init__(self, value, parents=()):
+        super().__init__(value, tuple(dict(parents).items()))
+
+    def __add__(self, other):
+        return type(self)(self.value + other.value, super().__add__(other).parents)
+
+    def __mul__(self, other):
+        return type(self)(self.value * other.value, super().__mul__(other).parents)
+
+
+def _breadth_first(output):
+    """Each number once, as soon as one of its users has been met."""
+    queue, found = [output], {output}
+    for node in queue:  # which grows
+        new = [parent for parent, _ in dict(node.parents).items() if parent not in found]
+        queue += new
+        found.update(new)
+    return queue
+
+
+def _visited(program, numbers, again):
+    """Depth first, with calls: path by path, or passing on all that has arrived so far."""
+    leaves = [_Number(x) for x in numbers]
+    output, d = program(*leaves), {}
+
+    def visit(node, share):
+        d[node] = d.get(node, 0.0) + share
+        for parent, slope in node.parents:
+            visit(parent, (d[node] if again else share) * slope)
+
+    visit(output, 1.0)
+    return np.array([d.get(leaf, 0.0) for leaf in leaves])
+
+
+def _squares(a, b):
+    return a * a + b * b * b
+
+
+def _by_hand(a, b):
+    c = a * b
+    return c * (a + c)
+
+
+def _late(a, b):
+    """c is used by the result itself and, by a longer way, by what the result uses: it must wait."""
+    c = a * b
+    return c * (c * a + b)
+
+
+def _doubled(a):
+    for _ in range(12):
+        a = a + a
+    return a
+
+
+def _long(a, b):
+    for _ in range(3000):  # three times as deep as Python's stack
+        a = a + b
+    return a
+
+
+def _numbers(program, count):
+    return lambda rng: (program, rng.normal(size=count))
+
+
+@exercise(
+    "gradient",
+    Case("shape", _numbers(lambda a, b: a * b, 2), shapes),
+    Case("by hand", lambda rng: (_by_hand, np.array([2.0, 3.0]))),
+    Case("squares", _numbers(_squares, 2)),
+    Case("a long way round", _numbers(_late, 2)),
+    Case("not used", _numbers(lambda a, b, c: a * c, 3)),
+    Case("the leaf itself", _numbers(lambda a: a, 1)),
+    Case("twelve doublings", _numbers(_doubled, 1)),
+    Case("three thousand steps", _numbers(_long, 2)),
+)
+def tape_gradient(program, numbers):
+    """tape_gradient(program, numbers) -> gradient: run `program` on a tape of your own, and go back (eq-tape-step).
+
+    program takes as many objects as there are numbers, uses + and * between them, and returns one of them.
+    numbers (n,) -> gradient (n,), how fast the result grows with each number."""
+    return _swept(program, numbers)
+
+
+tape_gradient.diagnose(
+    "a number passes its gradient on before the last of its users has paid in. Order the numbers so that each comes after what it was computed from, and read that from its end.",
+    _swept_with(order=_breadth_first),
+)
+tape_gradient.diagnose(
+    "shares overwrite each other. What arrives at one number adds up, also when it is used twice, as in a * a.",
+    _swept_with(put=lambda old, new: new),
+)
+tape_gradient.diagnose(
+    "each arrival passes on everything that has arrived so far: shares are counted again. Pass on once, when the number is complete.",
+    lambda program, numbers: _visited(program, numbers, again=True),
+)
+tape_gradient.diagnose(
+    "the way back calls itself, and a long tape is deeper than Python's stack. Go through a list, in a loop.",
+    lambda program, numbers: _visited(program, numbers, again=False),
+)
+tape_gradient.diagnose(
+    "a product passes its gradient on as it is. Each factor's share is gradient times slope, and the slope is the other factor.",
+    _swept_with(share=lambda gradient, slope: gradient),
+)
+tape_gradient.diagnose(
+    "slopes are added as they are. A share is gradient times slope: multiply along a path.",
+    _swept_with(share=lambda gradient, slope: slope),
+)
+tape_gradient.diagnose(
+    "the slopes of a product are exchanged: in a * b the slope for a is b, and the slope for b is a.",
+    _swept_with(number=_Exchanged),
+)
+tape_gradient.diagnose(
+    "a number that is used twice in one operation is on the tape once, as in a set or a dictionary. In a * a and a + a it has two shares.",
+    _swept_with(number=_OnceEach),
+)
+
 
 # ---------------------------------------------------------------- graph_gradient
 
@@ -51,6 +219,22 @@ def _direct(slopes):
     return d
 
 
+def _not_multiplied(slopes):
+    return np.eye(len(slopes))[-1] + slopes.sum(axis=0)
+
+
+def _stops_early(slopes):
+    d = np.eye(len(slopes))[-1]
+    for k in range(len(slopes) - 1, 1, -1):
+        d = d + d[k] * slopes[k]
+    return d
+
+
+def _whole_or_not(call):
+    """The gradient of one number with respect to itself is 1, in any type."""
+    return shapes(call) or values(call)
+
+
 def _graph(n, edges=None):
     def make(rng):
         slopes = np.tril(rng.normal(size=(n, n)), -1)
@@ -72,7 +256,7 @@ def _graph(n, edges=None):
     Case("a way round", _graph(3, [(1, 0), (2, 0), (2, 1)])),
     Case("everything connected", _graph(6)),
     Case("not on the way", _graph(5, [(1, 0), (2, 1), (4, 2), (4, 1), (3, 0)])),
-    Case("one number", _graph(1)),
+    Case("one number", _graph(1), _whole_or_not),
 )
 def graph_gradient(slopes):
     """graph_gradient(slopes) -> d: d_j = how fast the last number grows with number j (eq-tape-reverse).
@@ -110,6 +294,18 @@ graph_gradient.diagnose(
 graph_gradient.diagnose(
     "nothing was started: the gradient of the last number with respect to itself is 1.",
     lambda slopes: np.zeros(len(slopes)),
+)
+graph_gradient.diagnose(
+    "nothing leaves the last number. slopes[k, j] belongs to the step from v_j to v_k: row k holds the shares that k gives; and the loop begins with the last number.",
+    lambda slopes: np.eye(len(slopes))[-1],
+)
+graph_gradient.diagnose(
+    "slopes are added as they are. A share is gradient times slope: d[k] * slopes[k, j].",
+    _not_multiplied,
+)
+graph_gradient.diagnose(
+    "the loop stops too early: the second number, k = 1, passes its gradient on as well.",
+    _stops_early,
 )
 
 
@@ -195,6 +391,22 @@ linear_jvp.diagnose(
         )
     ),
 )
+linear_jvp.diagnose(
+    "only the input moves here. The weights and the bias move too: x @ weight_dot.T and bias_dot.",
+    _tangent(lambda x, w, b, xd, wd, bd: xd @ w.T),
+    _tangent(lambda x, w, b, xd, wd, bd: xd @ w.T + b),
+)
+linear_jvp.diagnose(
+    "y_dot holds the bias itself besides bias_dot. A constant does not move: only bias_dot belongs there.",
+    _tangent(lambda x, w, b, xd, wd, bd: xd @ w.T + x @ wd.T + b + bd),
+)
+linear_jvp.diagnose(
+    "the two results are exchanged: y first, then y_dot.",
+    lambda x, weight, bias, x_dot, weight_dot, bias_dot: (
+        _jvp(x, weight, x_dot, weight_dot, bias_dot),
+        x @ weight.T + bias,
+    ),
+)
 
 
 # ---------------------------------------------------------------- logits_hessian_vector
@@ -207,6 +419,12 @@ def _softmax(z, axis=1):
 
 def _curved(logits, v):
     p = _softmax(logits)
+    return p * (v - (p * v).sum(axis=1, keepdims=True)) / len(logits)
+
+
+def _overflows(logits, v):
+    e = np.exp(logits)
+    p = e / e.sum(axis=1, keepdims=True)
     return p * (v - (p * v).sum(axis=1, keepdims=True)) / len(logits)
 
 
@@ -234,7 +452,7 @@ def _logits(n, classes):
 def logits_hessian_vector(logits, v):
     """logits_hessian_vector(logits, v) -> Hv: the Hessian of the mean cross-entropy with respect to the logits, times v (eq-hessian-vector).
 
-    logits, v (N, V) -> Hv (N, V). The labels play no part: they drop out when the gradient is differentiated once more."""
+    logits, v (N, C) for C classes -> Hv (N, C). The labels play no part: they drop out when the gradient is differentiated once more."""
     return _curved(logits, v)
 
 
@@ -276,6 +494,22 @@ logits_hessian_vector.diagnose(
     "this is v times the gradient's probabilities, summed: one number for each example. Asked is a product with a matrix.",
     lambda logits, v: (_softmax(logits) * v).sum(axis=1) / len(logits),
 )
+logits_hessian_vector.diagnose(
+    "exp overflows for large logits. Subtract the largest of each row first, eq-softmax-shift.",
+    _overflows,
+)
+logits_hessian_vector.diagnose(
+    "the sum has lost its axis, and is spread over the columns: keepdims=True.",
+    lambda logits, v: (p := _softmax(logits)) * (v - (p * v).sum(axis=1)) / len(logits),
+)
+logits_hessian_vector.diagnose(
+    "the sum of v is taken away as it is. Each entry counts with its probability: (p * v).sum(axis=1).",
+    lambda logits, v: _softmax(logits) * (v - v.sum(axis=1, keepdims=True)) / len(logits),
+)
+logits_hessian_vector.diagnose(
+    "the sign is wrong, and the mean over the batch is forgotten.",
+    lambda logits, v: -_curved(logits, v) * len(logits),
+)
 
 
 # ---------------------------------------------------------------- checkpoint_cost
@@ -307,13 +541,14 @@ def checkpoint_cost(layers, segment):
     """checkpoint_cost(layers, segment) -> (kept, computed): what checkpointing a chain of layers costs (eq-checkpoint-memory).
 
     Segments of `segment` layers, 1 <= segment <= layers; the last may be shorter. `kept`: the outputs that are alive at the same time
-    at most, those of all segments, and those of the layers of a full segment that is run again. `computed`: how many layers are run
-    forward, all in all, when every segment is run again. Two whole numbers."""
+    at most, those of all segments (the last is the result of the chain, which the caller holds), and those of the layers of a full
+    segment that is run again. `computed`: how many layers are run forward, all in all, when every segment is run again. Two whole
+    numbers."""
     return _cost(layers, segment)
 
 
 checkpoint_cost.diagnose(
-    "the last, shorter segment is forgotten: round up, -(-layers // segment).",
+    "when a shorter segment is left over, its output counts too: it is the result, which the caller holds. Round up, -(-layers // segment).",
     _kept(lambda n, s: n // s + s),
 )
 checkpoint_cost.diagnose(
@@ -349,6 +584,14 @@ checkpoint_cost.diagnose(
 checkpoint_cost.diagnose(
     "it is true that the last segment need not be run again; here it is, so that every layer is run twice.",
     _computed(lambda n, s: 2 * n - (n % s or s)),
+)
+checkpoint_cost.diagnose(
+    "a shorter segment is counted as a full one. Every layer is run forward twice, however they are cut.",
+    _computed(lambda n, s: n + -(-n // s) * s),
+)
+checkpoint_cost.diagnose(
+    "only one segment is counted as run again. Each segment is, when its turn comes.",
+    _computed(lambda n, s: n + s),
 )
 checkpoint_cost.diagnose(
     "the square root is the best choice of a segment. Asked is what the given one costs.",

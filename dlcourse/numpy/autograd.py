@@ -1,8 +1,8 @@
 """A tape: whatever runs is noted, operation by operation, and differentiated in reverse order.
 
 The operations are pairs `y, backward` as in `functional.py`, and a tensor remembers the pair that made
-it. This is a lesson, and a second opinion on gradients: the models of the package spell out their own
-way back, and nothing else imports this file."""
+it. This is a lesson, and a second opinion on how the models put the pairs together: they spell out their
+own way back, and nothing else imports this file."""
 
 import contextlib
 
@@ -35,7 +35,7 @@ class Tensor:
 
         Without dy this tensor is L itself, one number; otherwise dy is dL/d(this), of its shape. What
         is done with is let go on the way, unless `retain` keeps it for another call. Raises ValueError
-        for a dy that does not fit, and where an earlier call has let go."""
+        for a dy that does not fit, and, before any `grad` has changed, where an earlier call has let go."""
         if dy is None and self.data.size != 1:
             raise ValueError(
                 f"backward starts from one number, but this tensor has shape {self.data.shape}: "
@@ -45,6 +45,8 @@ class Tensor:
         if dy.shape != self.data.shape:
             raise ValueError(f"dy has shape {dy.shape}, but the tensor {self.data.shape}")
         shares, nodes = {self: dy}, order(self)
+        if any(node.vjp is _let_go for node in nodes):
+            _let_go(dy)  # before any leaf has got its share
         while nodes:
             node = nodes.pop()  # all that were computed from it have given their share
             dnode = shares.pop(node)
@@ -159,7 +161,8 @@ def checkpoint(function, *inputs):
     (eq-checkpoint-memory).
 
     The function takes and returns tensors. It must compute the same both times, so masks are drawn
-    outside; what it uses besides its inputs are leaves. Griewank 1992, Chen et al. 2016."""
+    outside. Tensors that it uses besides its inputs must be leaves: a computed one is let go by the way
+    back of the first segment that uses it; pass it as an input. Griewank 1992, Chen et al. 2016."""
 
     def checkpointed(*arrays):
         with recording(False):

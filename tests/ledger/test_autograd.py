@@ -3,6 +3,7 @@
 import itertools
 import math
 import tracemalloc
+import weakref
 
 import numpy as np
 import pytest
@@ -41,8 +42,8 @@ def later(compute, given):
     return v
 
 
-def on_the_tape(rng, parents, leaves, weights=None):
-    """The same structure with the package's tensors: products and sums of parents."""
+def on_tensors(parents, leaves):
+    """The same structure with the package's tensors: a tanh, and products and sums of parents."""
     tensors = [Tensor(leaf) for leaf in leaves]
     for k in range(len(leaves), len(parents)):
         chosen = [tensors[j] for j in parents[k]]
@@ -58,7 +59,7 @@ def test_tape(rng):
     """Each result from its parents, in the order of the program: the values of a plain program, and every tensor behind its parents."""
     parents, _, _ = random_tape(rng)
     leaves = rng.normal(size=(2, 3))
-    tensors = on_the_tape(rng, parents, leaves)
+    tensors = on_tensors(parents, leaves)
     plain = list(leaves)
     for k in range(2, SIZE):
         value = np.tanh(plain[parents[k][0]])
@@ -94,12 +95,12 @@ def test_the_way_back(rng):
     assert_lines_agree([gathered, printed, check.graph_gradient.reference(slopes)], rtol=1e-13)
     # and the package's tape, against differences
     leaves = rng.normal(size=(2, 3))
-    tensors = on_the_tape(rng, parents, leaves)
+    tensors = on_tensors(parents, leaves)
     tensors[-1].sum().backward()
     for i in range(2):
 
         def loss(leaf, i=i):
-            return on_the_tape(rng, parents, [leaf if n == i else leaves[n] for n in range(2)])[-1].data.sum()
+            return on_tensors(parents, [leaf if n == i else leaves[n] for n in range(2)])[-1].data.sum()
 
         assert_same("the package's tape", tensors[i].grad, numerical_gradient(loss, leaves[i]), rtol=1e-7)
 
@@ -116,11 +117,18 @@ def test_sum_over_paths(rng):
                 path = (j, *between, SIZE - 1)
                 total += math.prod(slopes[k, i] if i in parents[k] else 0.0 for i, k in itertools.pairwise(path))
         assert_lines_agree([np.array(total), check.graph_gradient.reference(slopes)[j]], rtol=1e-12)
+    # two arrows at every step, of slope one: the paths, counted one by one, and the gradient, which is their sum
     y = x = Tensor(1.0)
     for _ in range(6):
         y = y + y
+
+    def paths(node):
+        return sum(map(paths, node.parents)) if node.parents else 1
+
+    results = len(order(y))
+    assert_same("2^(K-1) paths from the first of K results to the last", paths(y), 2.0 ** (results - 1), rtol=0)
     y.backward()
-    assert_same("a fork at every step has 2^K paths", x.grad, 2.0**6, rtol=0)
+    assert_same("their sum", x.grad, 2.0**6, rtol=0)
 
 
 @pytest.mark.equation("eq-tape-elementary", "eq-tape-elementary-vjp")
@@ -260,6 +268,55 @@ def measured(layers, schedule):
     return peak, len(ran), leaf.grad
 
 
+def alive(schedule, held=True):
+    """Outputs of layers that are alive at most, counted one by one; `held`: the caller keeps the result of the chain."""
+    live = top = 0
+
+    def gone():
+        nonlocal live
+        live -= 1
+
+    def layer(h):
+        nonlocal live, top
+        y = h * 1.0
+        live += 1
+        top = max(top, live)
+        weakref.finalize(y, gone)
+        return y, lambda dy: dy * 1.0
+
+    def run(h, count):
+        for _ in range(count):
+            h = apply(layer, h)
+        return h
+
+    h = schedule(run, Tensor(np.ones(3)))
+    loss = (h * h).sum()
+    kept = h if held else None  # noqa: F841
+    del h
+    loss.backward()
+    return top
+
+
+def in_segments(n, s):
+    def schedule(run, h):
+        for first in range(0, n, s):
+            count = min(s, n - first)
+            h = checkpoint(lambda h, count=count: run(h, count), h)
+        return h
+
+    return schedule
+
+
+@pytest.mark.equation("eq-checkpoint-memory")
+def test_outputs_alive_counted():
+    """Exactly: with the result of the chain, which its caller holds, the formula; without it, one less where a shorter segment is left over."""
+    for n, s in ((12, 4), (10, 4), (11, 4), (33, 32), (9, 3), (9, 1), (9, 9), (1, 1)):
+        assert_same(f"{n} layers, segments of {s}", alive(in_segments(n, s)), math.ceil(n / s) + s, rtol=0)
+        assert_same("as the exercise", alive(in_segments(n, s)), check.checkpoint_cost.reference(n, s)[0], rtol=0)
+        assert_same("not held", alive(in_segments(n, s), held=False), n // s + s, rtol=0)
+    assert_same("a plain tape", alive(lambda run, h: run(h, 12)), 12, rtol=0)
+
+
 @pytest.mark.equation("eq-checkpoint-memory")
 def test_memory_of_checkpoints():
     """The measured peak is the formula, and a few arrays that are in flight."""
@@ -310,6 +367,8 @@ def test_halves_of_halves():
         peak, forwards, gradient = measured(n, lambda run, h, n=n: halves(run, h, n))
         assert_lines_agree([np.array(forwards), counted(n), n * (1 + math.log2(n) / 2)], rtol=1e-15)
         assert peak < 3 * math.log2(n) + 6  # for each halving an output, kept and computed again, and its gradient
+        outputs = alive(lambda run, h, n=n: halves(run, h, n))
+        assert_same("each halving's output, twice, and the result", outputs, 2 * math.log2(n) + 1, rtol=0)
     assert_same("gradient", gradient, plain, rtol=0)
     with recording(False):
         assert checkpoint(lambda h: h, Tensor(1.0)).parents == ()

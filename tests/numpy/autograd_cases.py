@@ -216,6 +216,13 @@ def check_refusals(autograd, raises):
     one = autograd.apply(f.linear, autograd.Tensor(np.ones((1, 2))), np.ones((1, 2)), None)
     raises(ValueError, "linear has 2 gradients for 1 tensors", one.backward)
     autograd.Tensor(np.ones((1, 1))).backward()  # one number, whatever its shape
+    for late in (False, True):  # a refusal leaves the leaves as they were, in whichever order the parts are met
+        x = autograd.Tensor(np.ones(2))
+        y = x * 2.0
+        y.sum().backward()
+        total = y.sum() + x.sum() if late else x.sum() + y.sum()
+        raises(ValueError, "has let this part of the tape go", total.backward)
+        assert np.array_equal(x.grad, [2, 2])
 
 
 def check_apply(autograd):

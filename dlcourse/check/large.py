@@ -29,8 +29,9 @@ def _with(function, **pieces):
 def training_flops(sizes, rows):
     """training_flops(sizes, rows) -> operations: of the matrix products of one training step, forward and backward (eq-training-flops).
 
-    sizes are (inputs, *hidden, outputs), rows the examples of the batch. No gradient of the inputs is computed. Biases, activations and
-    the optimizer are left out. The result is a whole number."""
+    sizes are (inputs, *hidden, outputs), rows the examples of the batch. No gradient of the inputs is computed. A bias is in it as
+    the last addition of each sum; the sums over a batch for the gradients of the biases, activations and the optimizer are left out.
+    The result is a whole number."""
     return _products(sizes, rows)
 
 
@@ -59,13 +60,22 @@ training_flops.diagnose(
     lambda sizes, rows: _products(sizes, 1),
 )
 training_flops.diagnose(
-    "the biases are counted. A product of (N, I) and (I, O) has 2 N I O operations, and biases are left out.",
+    "the bias is counted a second time: the 2 I operations of an output are I products, I - 1 additions of the sum and one of the bias.",
     _with(_products, each=lambda i, o: 2 * i * o + o),
     _with(_products, each=lambda i, o: 2 * (i + 1) * o),
 )
 training_flops.diagnose(
     "these are the products of all sizes together. A network has one product for each pair of neighbours.",
     lambda sizes, rows: _products((sizes[0], sum(sizes[1:])), rows),
+)
+
+training_flops.diagnose(
+    "the biases are counted as weights. Six operations are those of a weight in a product, and the first layer has four.",
+    lambda sizes, rows: 6 * rows * sum((i + 1) * o for i, o in pairwise(sizes)),
+)
+training_flops.diagnose(
+    "an addition is missing in each sum: the last one brings the bias, or what is there already. An entry takes 2 I operations.",
+    _with(_products, each=lambda i, o: (2 * i - 1) * o),
 )
 
 # ---------------------------------------------------------------- training_bytes
@@ -143,6 +153,22 @@ training_bytes.diagnose(
     _with(_bytes, biases=0),
 )
 
+training_bytes.diagnose(
+    "the hidden values are kept once: ReLU needs to know where its output is positive, and its output is the next layer's input.",
+    _with(_bytes, kept=lambda sizes: sum(sizes) + sum(sizes[1:-1])),
+    _with(_bytes, kept=lambda sizes: sum(sizes) + sum(sizes[1:])),
+)
+training_bytes.diagnose(
+    "this is the memory in mixed precision. In float32 every number takes four bytes, and the weights are kept once.",
+    lambda sizes, batch, slots: _bytes(sizes, 0, slots) + 2 * batch * sum(sizes),
+)
+training_bytes.diagnose(
+    "this is the memory of use. In training all layers wait for the way back, and there are gradients and averages.",
+    lambda sizes, batch, slots: _bytes(
+        sizes, batch, 0, copies=1, kept=lambda s: max(i + o for i, o in pairwise(s))
+    ),
+)
+
 # ---------------------------------------------------------------- bottleneck_parameters
 
 
@@ -216,6 +242,19 @@ bottleneck_parameters.diagnose(
     _with(_bottleneck, project=9),
 )
 
+bottleneck_parameters.diagnose(
+    "the projection makes `width` channels. It must make as many as the block returns, four times `width`.",
+    lambda inputs, width, changes: (
+        _bottleneck(inputs, width, False) + changes * (inputs * width + 2 * width)
+    ),
+)
+bottleneck_parameters.diagnose(
+    "the norm behind the projection is counted in every block: `changes * a + b` always adds b. Put both into brackets.",
+    lambda inputs, width, changes: (
+        _bottleneck(inputs, width, False) + changes * 4 * inputs * width + 8 * width
+    ),
+)
+
 # ---------------------------------------------------------------- gpt_training_flops
 
 
@@ -284,6 +323,28 @@ gpt_training_flops.diagnose(
     _with(_gpt, each=3, scores=6),
 )
 
+gpt_training_flops.diagnose(
+    "the attention is counted for one token. It stands inside the brackets: every token has its own.",
+    lambda layers, width, context, vocab, tokens: (
+        _gpt(layers, width, context, vocab, tokens, scores=0) + 12 * layers * context * width
+    ),
+)
+gpt_training_flops.diagnose(
+    "this is 6 P D. Positions, biases and norms multiply nothing, and attention is missing.",
+    lambda layers, width, context, vocab, tokens: (
+        _gpt(layers, width, context, vocab, tokens, positions=1, scores=0)
+        + 6 * tokens * (13 * layers + 2) * width
+    ),
+)
+gpt_training_flops.diagnose(
+    "half of the attention is left out. A mask hides the tokens to come; here their products are counted all the same.",
+    _with(_gpt, scores=6),
+)
+gpt_training_flops.diagnose(
+    "the attention is multiplied by six once more: 12 K T C is what it takes in training.",
+    _with(_gpt, scores=72),
+)
+
 # ---------------------------------------------------------------- token_seconds
 
 
@@ -348,4 +409,18 @@ token_seconds.diagnose(
     lambda parameters, batch, size, peak, bandwidth: max(
         _bounds(parameters, batch, 1, peak, bandwidth)
     ),
+)
+token_seconds.diagnose(
+    "do not divide by `batch`: all texts wait for the same step.",
+    lambda *arguments: max(_bounds(*arguments)) / arguments[1],
+)
+token_seconds.diagnose(
+    "`size` is in bytes already.",
+    lambda parameters, batch, size, peak, bandwidth: max(
+        _bounds(parameters, batch, size / 8, peak, bandwidth)
+    ),
+)
+token_seconds.diagnose(
+    "these are steps a second. Asked are the seconds of a step.",
+    lambda *arguments: 1 / max(_bounds(*arguments)),
 )

@@ -1,5 +1,7 @@
 """The equations of the chapter on large models: operations counted in loops, bytes as the frameworks hold them."""
 
+import functools
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -164,6 +166,15 @@ def test_what_a_gpt_keeps():
         assert_lines_agree([held / 20, T * (K * (8 * C + numbers + H + 4) + 2 * C + 2 + V), count.activations(config)], rtol=0)
 
 
+def optimizer_with(torch, slots):
+    """The optimizer of PyTorch that keeps so many averages of a gradient."""
+    return [torch.optim.SGD, functools.partial(torch.optim.SGD, momentum=0.9), torch.optim.Adam][slots]
+
+
+def averages_of(optimizer):
+    return [t for state in optimizer.state.values() for t in state.values() if t is not None and t.ndim]
+
+
 @pytest.mark.equation("eq-training-memory")
 @pytest.mark.parametrize("slots", [0, 1, 2])
 def test_memory_of_a_step(slots):
@@ -171,13 +182,12 @@ def test_memory_of_a_step(slots):
     torch = need("torch", extra="torch")
     p, a, rows = count.parameters(MLP), count.activations(MLP), 5
     model = backend("torch").MLP(MLP)
-    kinds = [torch.optim.SGD, lambda given, lr: torch.optim.SGD(given, lr, momentum=0.9), torch.optim.Adam]
-    optimizer = kinds[slots](model.parameters(), lr=0.1)
+    optimizer = optimizer_with(torch, slots)(model.parameters(), lr=0.1)
     kept, loss = saved_bytes(torch, model, *mlp_batch(torch, rows))
     loss.backward()
     optimizer.step()
-    averages = [t for state in optimizer.state.values() for t in state.values() if t is not None and t.ndim]
-    held = [sum(t.nbytes for t in tensors) for tensors in (model.parameters(), [q.grad for q in model.parameters()], averages)]
+    gradients = [q.grad for q in model.parameters()]
+    held = [sum(t.nbytes for t in tensors) for tensors in (model.parameters(), gradients, averages_of(optimizer))]
     memory = count.training_memory(MLP, rows, slots)
     assert_same("the parts", [*held, kept], [memory.weights, memory.gradients, memory.optimizer, memory.activations], rtol=0)
     assert_lines_agree([sum(held) + kept, 4 * (p + p + slots * p + rows * a), memory.total], rtol=0)
@@ -198,6 +208,41 @@ def test_memory_of_a_step_in_mixed_precision():
     assert_same("16 P again", lines[-1] - 2 * 3 * a, 16 * p, rtol=0)
 
 
+@pytest.mark.equation("eq-mixed-memory")
+@pytest.mark.parametrize("slots", [0, 1, 2])
+def test_tensors_of_a_step_in_mixed_precision(slots):
+    """A perceptron in bfloat16, whose optimizer has its weights in float32."""
+    torch = need("torch", extra="torch")
+    p, a, rows = count.parameters(MLP), count.activations(MLP), 5
+    model = backend("torch").MLP(MLP).to(torch.bfloat16)
+    x, y = mlp_batch(torch, rows)
+    kept, loss = saved_bytes(torch, model, x.bfloat16(), y)
+    loss.backward()
+    masters = [torch.nn.Parameter(q.detach().float()) for q in model.parameters()]
+    optimizer = optimizer_with(torch, slots)(masters, lr=0.1)
+    gradients = [q.grad for q in model.parameters()]
+    for master, gradient in zip(masters, gradients, strict=True):
+        master.grad = gradient.float()  # for a moment; a program may do it one by one
+    optimizer.step()
+    optimizers = [*masters, *averages_of(optimizer)]
+    held = [sum(t.nbytes for t in tensors) for tensors in (model.parameters(), gradients, optimizers)]
+    memory = count.training_memory(MLP, rows, slots, mixed=True)
+    assert_same("the parts", [*held, kept], [memory.weights, memory.gradients, memory.optimizer, memory.activations], rtol=0)
+    assert_lines_agree([sum(held) + kept, (8 + 4 * slots) * p + 2 * rows * a, memory.total], rtol=0)
+
+
+def linear_layers_of_a_token(config):
+    """[(numbers in, numbers out)] of the Linear layers of a GPT in PyTorch, as they come when it reads one token."""
+    torch, seen = need("torch", extra="torch"), []
+    network = backend("torch").GPT(replace(config, tied=False))  # a tied head is no Linear layer
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Linear):
+            layer.register_forward_hook(lambda _, x, y: seen.append((x[0].numel(), y.numel())))
+    network(torch.ones(1, 1, dtype=torch.long))
+    assert len(seen) == 6 * config.layers + 1
+    return seen
+
+
 @pytest.mark.equation("eq-inference-memory")
 def test_memory_of_use():
     """Weights and cache as built; the input and the output of a layer as they come while the network is walked through."""
@@ -212,11 +257,15 @@ def test_memory_of_use():
     assert_lines_agree([weights + alive, printed, count.inference_memory(MLP, rows).total], rtol=0)
     gpt = backend("numpy").GPT(GPT)
     cache = sum(part.keys.nbytes + part.values.nbytes for part in gpt.new_cache(rows))
-    layers = [(C, C), (C, 4 * C), (4 * C, C), (C, V)]
-    printed = 4 * (count.parameters(GPT) + rows * max(i + o for i, o in layers) + 2 * rows * K * T * C)
+    widest = max(i + o for i, o in linear_layers_of_a_token(GPT))
+    printed = 4 * (count.parameters(GPT) + rows * widest + 2 * rows * K * T * C)
     memory = count.inference_memory(GPT, rows)
     assert_same("the cache", memory.cache, cache, rtol=0)
     assert_lines_agree([printed, memory.total], rtol=0)
+    wide = replace(GPT, vocab=50)  # here the head is the widest, above the perceptron
+    widest = [max(i + o for i, o in linear_layers_of_a_token(config)) for config in (GPT, wide)]
+    assert_same("the widest layer", widest, [C + 4 * C, C + 50], rtol=0)
+    assert_same("counted", [count.inference_memory(config, size=1).activations for config in (GPT, wide)], widest, rtol=0)
     assert_same("two bytes a number", count.inference_memory(GPT, rows, size=2).total, printed / 2, rtol=0)
 
 

@@ -62,7 +62,8 @@ class cosine:
 @dataclass(frozen=True)
 class one_cycle:
     """From lr / div to lr over the first `warmup` share of the steps, then to lr / div / final_div, both along half a cosine
-    (eq-one-cycle; Smith & Topin 2017). PyTorch's `OneCycleLR` gives the same numbers; it moves the momentum too, this does not."""
+    (eq-one-cycle). Smith & Topin 2017 have three parts of straight lines; two along cosines are the default of PyTorch's `OneCycleLR`,
+    which gives the same numbers. It moves the momentum too, this does not."""
 
     lr: float
     warmup: float = 0.3  # share of all steps, at least 0 and below 1

@@ -37,6 +37,14 @@ def best_momentum(smallest, largest):
 
 
 best_momentum.diagnose(
+    "these are the settings of Nesterov's method, eq-nesterov-rate; momentum's are those of eq-momentum-rate.",
+    lambda a, b: (1.0 / b, _best(a, b, power=1)[1]),
+)
+best_momentum.diagnose(
+    "the learning rate is that of plain descent and the momentum the rate itself. Both have settings of their own; eq-momentum-rate.",
+    lambda a, b: (2.0 / (a + b), _best(a, b, power=1)[1]),
+)
+best_momentum.diagnose(
     "the momentum is the rate itself. The two roots multiply to the momentum, so it is the square of the rate; eq-momentum-rate.",
     lambda a, b: _best(a, b, power=1),
 )
@@ -205,12 +213,80 @@ adam_step.diagnose(
     _adam_means_in_place,
 )
 
+adam_step.diagnose(
+    "the correction is 1 - beta without the power t, which is right in the first step only; eq-adam-bias.",
+    lambda w, g, m, v, t, lr, b1, b2, eps: _adam(w, g, m, v, 1, lr, b1, b2, eps),
+)
+adam_step.diagnose(
+    "the correction multiplies. m and v are too small by 1 - beta^t, so divide by it; eq-adam-bias.",
+    lambda w, g, m, v, t, lr, b1, b2, eps: _adam(
+        w,
+        g,
+        m,
+        v,
+        t,
+        lr,
+        b1,
+        b2,
+        eps,
+        step=lambda m_hat, v_hat: m_hat * (1 - b1**t) ** 2 / (np.sqrt(v_hat) * (1 - b2**t) + eps),
+    ),
+)
+adam_step.diagnose(
+    "the shares are exchanged: the old mean keeps beta, the gradient gets 1 - beta.",
+    lambda w, g, m, v, t, lr, b1, b2, eps: (
+        w
+        - lr
+        * (((1 - b1) * m + b1 * g) / (1 - b1**t))
+        / (np.sqrt(((1 - b2) * v + b2 * g**2) / (1 - b2**t)) + eps),
+        (1 - b1) * m + b1 * g,
+        (1 - b2) * v + b2 * g**2,
+    ),
+)
+adam_step.diagnose(
+    "the step uses m and v from before their update.",
+    lambda w, g, m, v, t, lr, b1, b2, eps: (
+        w - lr * (m / (1 - b1**t)) / (np.sqrt(v / (1 - b2**t)) + eps),
+        *_adam(w, g, m, v, t, lr, b1, b2, eps)[1:],
+    ),
+)
+adam_step.diagnose(
+    "v is corrected with beta1; its own number is beta2.",
+    lambda w, g, m, v, t, lr, b1, b2, eps: _adam(
+        w,
+        g,
+        m,
+        v,
+        t,
+        lr,
+        b1,
+        b2,
+        eps,
+        step=lambda m_hat, v_hat: m_hat / (np.sqrt(v_hat * (1 - b2**t) / (1 - b1**t)) + eps),
+    ),
+)
+adam_step.diagnose(
+    "the corrections are folded into the learning rate and eps is not: it becomes eps sqrt(1 - beta2^t).",
+    lambda w, g, m, v, t, lr, b1, b2, eps: _adam(
+        w,
+        g,
+        m,
+        v,
+        t,
+        lr,
+        b1,
+        b2,
+        eps,
+        step=lambda m_hat, v_hat: m_hat / (np.sqrt(v_hat) + eps / math.sqrt(1 - b2**t)),
+    ),
+)
+
 # ---------------------------------------------------------------- lion_step
 
 
 def _lion_state(decay=0.3):
     def make(rng):
-        w, g, m = rng.normal(size=(3, 8, 5))
+        w, g, m = rng.normal(size=(3, 40, 5))  # many: small errors change few signs
         return w, g, m, 0.1, 0.6, 0.75, decay
 
     return make
@@ -314,6 +390,32 @@ lion_step.diagnose(
     _lion_mean_in_place,
 )
 
+lion_step.diagnose(
+    "the shares are exchanged: the old mean keeps beta, the gradient gets 1 - beta.",
+    lambda w, g, m, lr, b1, b2, decay: _lion(w, g, m, lr, 1 - b1, 1 - b2, decay),
+)
+lion_step.diagnose(
+    "w shrinks after its move. The decay acts on the old w alone; eq-lion.",
+    lambda w, g, m, lr, b1, b2, decay: (
+        (w - lr * np.sign(b1 * m + (1 - b1) * g)) * (1 - lr * decay),
+        b2 * m + (1 - b2) * g,
+    ),
+)
+lion_step.diagnose(
+    "m is returned as it came. In every step the memory takes the share 1 - beta2 of the gradient.",
+    lambda *a: (_lion(*a)[0], a[2].copy()),
+)
+lion_step.diagnose(
+    "the memory takes its share of c. It takes it of the gradient: beta2 m + (1 - beta2) g.",
+    lambda w, g, m, lr, b1, b2, decay: _lion(
+        w, g, m, lr, b1, b2, decay, kept=lambda c: b2 * m + (1 - b2) * c
+    ),
+)
+lion_step.diagnose(
+    "w grows: the decay takes away, 1 - lr decay.",
+    lambda w, g, m, lr, b1, b2, decay: _lion(w, g, m, lr, b1, b2, -decay),
+)
+
 # ---------------------------------------------------------------- batch_noise
 
 
@@ -321,8 +423,12 @@ def _gradients(count, size, parameters=3):
     return lambda rng: (rng.normal(1.0, 2.0, size=(count, parameters)), size)
 
 
+def _spread_from(gradients, mean):
+    return float(np.mean(np.sum((gradients - mean) ** 2, axis=1)))
+
+
 def _spread(gradients):
-    return float(np.mean(np.sum((gradients - gradients.mean(axis=0)) ** 2, axis=1)))
+    return _spread_from(gradients, gradients.mean(axis=0))
 
 
 @exercise(
@@ -374,4 +480,28 @@ batch_noise.diagnose(
 batch_noise.diagnose(
     "batch size and number of examples are exchanged in the division: the spread is divided by B.",
     lambda g, size: _spread(g) / len(g) * (len(g) - size) / (len(g) - 1),
+)
+batch_noise.diagnose(
+    "the squared distances are added over the examples. S^2 is their mean.",
+    lambda g, size: _spread(g) * len(g) / size * (len(g) - size) / (len(g) - 1),
+)
+batch_noise.diagnose(
+    "the mean is taken over the wrong axis. The mean gradient has one entry for each parameter: mean(axis=0).",
+    lambda g, size: (
+        _spread_from(g, g.mean(axis=1, keepdims=True)) / size * (len(g) - size) / (len(g) - 1)
+    ),
+    lambda g, size: _spread_from(g, g.mean()) / size * (len(g) - size) / (len(g) - 1),
+)
+batch_noise.diagnose(
+    "the factor is 1 - (B - 1) / (N - 1), not 1 - (B - 1) / N: the whole set has no noise.",
+    lambda g, size: _spread(g) / size * (1 - (size - 1) / len(g)),
+)
+batch_noise.diagnose(
+    "the distance is not squared.",
+    lambda g, size: (
+        float(np.mean(np.linalg.norm(g - g.mean(axis=0), axis=1)))
+        / size
+        * (len(g) - size)
+        / (len(g) - 1)
+    ),
 )

@@ -60,7 +60,7 @@ class SGD(Optimizer):
     """w <- w - lr g  (eq-sgd); with momentum v <- mu v + g, w <- w - lr v  (eq-momentum; Polyak 1964).
 
     Nesterov: w <- w - lr (g + mu v)  (eq-nesterov; Nesterov 1983). `weight_decay` adds its multiple of w
-    to g: an L2 penalty  (eq-l2-descent)."""
+    to g where w has two or more axes: an L2 penalty  (eq-l2-descent)."""
 
     def __init__(self, model, momentum=0.0, nesterov=False, weight_decay=0.0):
         check_optimizer(momentum=momentum, weight_decay=weight_decay)

@@ -313,6 +313,42 @@ def test_nesterov_rate(kappa):
     near(measured, 1 - u, rtol=2e-3)
 
 
+@pytest.mark.equation("eq-nesterov-bowl", formula_only=True)
+@pytest.mark.parametrize("kappa", [4.0, 100.0])
+def test_nesterov_bowl(kappa):
+    low, high = 0.7, 0.7 * kappa
+    q = math.sqrt(3 * kappa + 1)
+    eta, mu, rho = 4 / (3 * high + low), (q - 2) / (q + 2), 1 - 2 / q
+    assert_lines_agree([1 + mu, 2 * q / (q + 2)], rtol=1e-12)
+    s = eta * low
+    assert_lines_agree([s, 4 / q**2], rtol=1e-12)
+    assert_lines_agree([(1 - s) * (1 + mu) ** 2, 4 * (q - 2) / (q + 2), 4 * mu], rtol=1e-12)
+    assert_lines_agree([(1 - s) * (1 + mu) / 2, rho], rtol=1e-12)
+    s = eta * high
+    assert_lines_agree([high, (q**2 - 1) / 3 * low], rtol=1e-12)
+    assert_lines_agree([1 - s, -(q**2 - 4) / (3 * q**2)], rtol=1e-12)
+    pair = -(q - 2) / q, (q - 2) / (3 * q)
+    assert_lines_agree([(1 - s) * mu, -((q - 2) ** 2) / (3 * q**2), pair[0] * pair[1]], rtol=1e-12)
+    assert_lines_agree([(1 - s) * (1 + mu), -2 * (q - 2) / (3 * q), sum(pair)], rtol=1e-12)
+    assert_same("the negative root", -pair[0], rho, rtol=1e-12)
+
+    def rate(eta, mu):
+        pairs = [roots((1 - eta * c) * (1 + mu), (1 - eta * c) * mu) for c in np.geomspace(low, high, 30)]
+        return max(np.abs(pair).max() for pair in pairs)
+
+    near(rate(eta, mu), rho, rtol=1e-6)  # double roots keep half the digits
+    for other in itertools.product(np.linspace(0.6, 1.3, 15) * eta, np.linspace(0.05, 0.99, 48)):
+        assert rate(*other) > rho - 1e-6
+    root = math.sqrt(kappa)
+    customary = 1 / high, (root - 1) / (root + 1)
+    near(rate(*customary), 1 - 1 / root, rtol=1e-6)
+    assert (root - 1) / (root + 1) < rho < 1 - 1 / root, "between momentum and the customary settings"
+    curvatures = np.geomspace(low, high, 9)
+    path = descend(SGD(Weights(np.ones(9)), momentum=mu, nesterov=True), [lambda w: curvatures * w] * 400, eta)
+    measured = (np.linalg.norm(path[-1]) / np.linalg.norm(path[199]) / 2) ** (1 / 200)
+    near(measured, rho, rtol=2e-3)
+
+
 # ---------------------------------------------------------------- updates
 
 

@@ -91,3 +91,17 @@ def test_clip(model, rng, c):
     assert_same("norm", clip_gradients(model, c), norm, rtol=1e-14)
     for name, g in gradients.items():
         assert_same(name, model.gradients()[name], g * min(1, c / norm), rtol=1e-14)
+
+
+@pytest.mark.equation("eq-clip", formula_only=True)
+def test_clip_is_the_nearest_point_and_moves_the_mean(rng):
+    c, g = 1.5, rng.normal(size=(40, 3)) * 2
+    clipped = g * np.minimum(1, c / np.linalg.norm(g, axis=1, keepdims=True))
+    ball = rng.normal(size=(2000, 3))
+    ball *= c * rng.uniform(size=(2000, 1)) ** (1 / 3) / np.linalg.norm(ball, axis=1, keepdims=True)
+    distances = np.linalg.norm(g[:, None] - ball, axis=2)
+    moved = np.linalg.norm(g - clipped, axis=1)
+    assert_same("distance", moved, np.maximum(np.linalg.norm(g, axis=1) - c, 0), rtol=1e-12)
+    assert np.all(moved <= distances.min(axis=1) + 1e-12), "no point of the ball is nearer"
+    mean = g.mean(axis=0)
+    assert np.linalg.norm(clipped.mean(axis=0) - mean * min(1, c / np.linalg.norm(mean))) > 0.01

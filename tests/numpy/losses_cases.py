@@ -144,6 +144,10 @@ REFUSED = [
         for name in ("huber_loss", "hinge_loss", "focal_loss", "kl_divergence")
     ),
     *(
+        (name, f"{name}: predictions are int64: pass floats", lambda f, name=name: getattr(f, name)(TWO.astype(np.int64), TWO))
+        for name in ("huber_loss", "hinge_loss", "focal_loss", "kl_divergence")
+    ),
+    *(
         ("huber_loss", f"delta={delta}: it is the size of an error", lambda f, delta=delta: f.huber_loss(TWO, TWO, delta))
         for delta in (0.0, -1.0, math.inf, math.nan)
     ),

@@ -177,6 +177,15 @@ def test_log_sum_exp_vjp(rng):
     assert_same("the slope of the loss", loss, softmax(z) - (np.arange(5) == 2), rtol=1e-8)
 
 
+def test_a_small_constant_scales_the_gradient_away(rng):
+    z, i = rng.normal(size=5), 2
+    for small in (1e-9, 0.1, 10.0):
+        numeric = numerical_gradient(lambda z, small=small: -np.log(softmax(z)[i] + small), z)
+        p = softmax(z)
+        assert_same(f"with {small}", p[i] / (p[i] + small) * (p - (np.arange(5) == i)), numeric, rtol=1e-7)
+    assert round(-math.log(1e-9)) == 21
+
+
 @pytest.mark.equation("eq-shift-gradient", formula_only=True)
 def test_shift_gradient(rng):
     z, labels, q = rng.normal(size=(4, 5)), rng.integers(0, 5, size=4), rng.dirichlet(np.ones(5), size=4)

@@ -229,7 +229,6 @@ FIRST_TWO = "`_places` reads the first two entries"
 ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
-FEWER_PARTS = "only how many images are taken at a time"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 ALREADY_COUNTED = "`apply` has counted the gradients"
 EQUIVALENT = {
@@ -332,11 +331,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.convolution", "im2col", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "0 -> -1 (number 3)"): "there is one group: the first is the last",
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 5)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 6)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 7)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 8)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "conv2d", "x[0].size + dy[0].size -> dy[0].size"): FEWER_PARTS,
-    ("dlcourse.numpy.convolution", "conv2d", "x[0].size + dy[0].size -> x[0].size"): FEWER_PARTS,
+    ("dlcourse.numpy.convolution", "_parts", "0 -> -1 (number 2)"): "all have equally many images",
     ("dlcourse.numpy.convolution", "max_pool2d", "0 -> -1 (number 2)"): "the maximum may begin at any of the places",
     ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",

@@ -38,7 +38,7 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     matrix = weight.reshape(groups, len(weight) // groups, weight[0].size)  # (G, O/G, K C/G)
 
     def unfolded():
-        for part in _parts(len(x), windows[:, 0].size):
+        for part in _parts(windows):
             yield part, windows[:, part].reshape(groups, -1, weight[0].size)  # (G, N H' W', K C/G)
 
     def backward(dy, need_dx=True):
@@ -48,7 +48,7 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
             dweight += _as_rows(dy[part], groups).transpose(0, 2, 1) @ rows
         if need_dx:
             dpadded = _padded_zeros(x.shape, padding, dtype)
-            for part in _parts(len(x), x[0].size + dy[0].size):
+            for part in _parts(x[None], dy[None]):
                 dy_rows = _as_rows(dy[part], groups)  # (G, N H' W', O/G)
                 _scatter(dy_rows, weight, dpadded[part], shape[1:3], stride, dilation)
             dx = _inside(dpadded, x.shape, padding)
@@ -259,10 +259,11 @@ def _channel_sums(images):
     return np.ones(len(rows), rows.dtype) @ rows  # 4 times faster than sum(axis=(0, 1, 2))
 
 
-def _parts(count, size):
-    """Slices of `count` images, each of as many as have NUMBERS numbers together, where one has `size`."""
+def _parts(*arrays):
+    """Slices of the images of arrays (G, N, ...), each of as many as have NUMBERS numbers together."""
+    size = sum(math.prod((len(array), *array.shape[2:])) for array in arrays)  # of one image
     images = max(1, NUMBERS // size)
-    return [slice(i, i + images) for i in range(0, count, images)]
+    return [slice(i, i + images) for i in range(0, arrays[0].shape[1], images)]
 
 
 def _places(kernel, out, stride, dilation):

@@ -227,7 +227,7 @@ def test_time_of_training():
     assert_lines_agree([whole / (u * r), count.training_seconds(GPT, d, r, u)], rtol=1e-14)
     wide = GPTConfig(50257, 2048, 96, 96, 12288, bias=True)  # the approximation is the better the wider the layers
     n = 12 * 96 * 12288**2 + 50257 * 12288
-    assert_same("about 6 N D / u R", count.training_seconds(wide, d, r, u), 6 * n * d / (u * r), rtol=0.03)
+    assert 1 < count.training_seconds(wide, d, r, u) / (6 * n * d / (u * r)) < 1.03, "about 6 N D / u R"
 
 
 @pytest.mark.equation("eq-token-time")

@@ -186,9 +186,13 @@ def check_need_dx(c, rng, shape):
 
 def check_parts(c, rng):
     """Images that are unfolded in several parts, and gradients put together in several: the same as one by one."""
-    for count, size, images in ((40, 14_400, 18), (3, 5_760_000, 1)):
+    for count, shapes, images in (
+        (40, [(2, 40, 10, 20, 36)], 18),
+        (3, [(1, 3, 400, 400, 36)], 1),
+        (40, [(2, 40, 7200), (1, 40, 14_400)], 9),
+    ):
         parts = [slice(i, i + images) for i in range(0, count, images)]
-        assert c._parts(count, size) == parts, f"{images} images have about {c.NUMBERS} numbers"
+        assert c._parts(*(np.broadcast_to(0.0, shape) for shape in shapes)) == parts, f"{images} images have about {c.NUMBERS} numbers"
     x, weight, bias = rng.normal(size=(5, 8, 140, 8)), rng.normal(size=(4, 5, 5, 4)), rng.normal(size=4)
     windows = 4 * 136 * 25 * 8  # numbers of one image
     assert 2 * windows < c.NUMBERS < 3 * windows

@@ -159,7 +159,8 @@ def check_binary(name, targets):
 
 
 def check_same_shape(name, y, target):
-    """Raise ValueError unless predictions and targets have one shape, and there are some."""
+    """Raise ValueError unless predictions and targets have one shape, there are some, and predictions are no whole numbers: targets
+    take their dtype, which would cut off what follows the point."""
     if np.shape(y) != np.shape(target):
         raise ValueError(
             f"{name}: predictions have shape {np.shape(y)} but targets {np.shape(target)}: "
@@ -167,6 +168,10 @@ def check_same_shape(name, y, target):
         )
     if math.prod(np.shape(y)) == 0:
         raise ValueError(f"{name}: no target to average over: the batch is empty")
+    if np.asarray(y).dtype.kind in "biu":
+        raise ValueError(
+            f"{name}: predictions are {np.asarray(y).dtype}: pass floats, for example y.astype(float)"
+        )
 
 
 def check_loss_options(delta=1.0, gamma=0.0, alpha=None):

@@ -7,12 +7,14 @@ import numpy as np
 CHANGED, WARNED = "~changed", "~warned"
 
 
-def close(a, b, tolerance):
+def close(a, b, tolerance, scale=None):
     """Equal shapes and entries, up to `tolerance` times the largest finite entry; NaN equals NaN, infinity itself."""
     if a.shape != b.shape:
         return False
     a, b = a.astype(float), b.astype(float)
-    return bool(np.all(np.isclose(a, b, rtol=0, atol=tolerance * _scale(b), equal_nan=True)))
+    return bool(
+        np.all(np.isclose(a, b, rtol=0, atol=tolerance * (scale or _scale(b)), equal_nan=True))
+    )
 
 
 def values(call):
@@ -94,9 +96,13 @@ def agreement(call, wrong):
         return dict.fromkeys(call.parts, True) if same else {}
     marks = dict.fromkeys(errors(wrong), False)
     if wrong.problem is None and call.problem is None:
-        for name, answer, bad in zip(call.names, call.answer, wrong.answer, strict=True):
-            if name in marks:
-                marks[name] = close(answer, bad, call.tolerance)
+        for name, answer, bad, right in zip(
+            call.names, call.answer, wrong.answer, call.right, strict=True
+        ):
+            if name in marks:  # a wrong answer of 0 has no scale of its own: that of the right one
+                marks[name] = close(
+                    answer, bad, call.tolerance, None if np.any(bad) else _scale(right)
+                )
     if CHANGED in marks:
         marks[CHANGED] = call.changed == wrong.changed
     if WARNED in marks and call.backend != "numpy":

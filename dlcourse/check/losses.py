@@ -29,7 +29,8 @@ def _row_maximum(x):
     Case("values", lambda rng: (rng.normal(size=(3, 4)),)),
     Case("one row", lambda rng: (rng.normal(size=5),)),
     Case("three axes", lambda rng: (rng.normal(size=(2, 3, 4)),)),
-    Case("large numbers", lambda rng: (np.array([1000.0, 0.0]),), show=True, quiet=True),
+    Case("a batch of one", lambda rng: (rng.normal(size=(1, 4)),)),
+    Case("large numbers", lambda rng: (np.array([3000.0, 0.0]),), show=True, quiet=True),
     Case("small numbers", lambda rng: (np.array([-1000.0, -1000.0]),), show=True, quiet=True),
     Case(
         "rows far apart", lambda rng: (np.array([[1000.0, 0.0], [-1000.0, -1000.0]]),), quiet=True
@@ -45,8 +46,27 @@ def log_sum_exp(x):
 
 log_sum_exp.diagnoses += [
     Diagnosis(
-        "exp(1000) overflows, and exp(-1000) is 0. Take the maximum of each row out first, and add it at the end; eq-log-sum-exp.",
+        "exp(3000) overflows, and exp(-1000) is 0. Take the maximum of each row out first, and add it at the end; eq-log-sum-exp.",
         (lambda x: _sum_exp(x, 0.0),),
+    ),
+    Diagnosis(
+        "the mean is taken out. The largest exponent is then still above zero and may overflow; take out the maximum.",
+        (lambda x: x.mean(axis=-1) + _sum_exp(x, x.mean(axis=-1, keepdims=True)),),
+    ),
+    Diagnosis(
+        "squeeze drops every axis of length 1, that of a batch of one, too. Drop the last alone: [..., 0].",
+        (lambda x: np.squeeze(_row_maximum(x) + _sum_exp(x, _row_maximum(x), keepdims=True)),),
+    ),
+    Diagnosis(
+        "the maxima have lost their axis and do not line up with the rows: x.max(axis=-1, keepdims=True).",
+        (lambda x: x.max(axis=-1) + np.log(np.exp(x - x.max(axis=-1)).sum(axis=-1)),),
+    ),
+    Diagnosis(
+        "the logarithm of the sum is missing.",
+        (
+            lambda x: np.exp(x - _row_maximum(x)).sum(axis=-1),
+            lambda x: x.max(axis=-1) + np.exp(x - _row_maximum(x)).sum(axis=-1),
+        ),
     ),
     Diagnosis(
         "the maximum is taken out and never added again.",
@@ -127,6 +147,38 @@ def _with_huber(loss=_huber, slope=lambda r, delta: np.clip(r, -delta, delta)):
 
 
 huber.diagnoses += [
+    Diagnosis(
+        "delta belongs to both terms of the line: delta (|r| - delta / 2), that is delta |r| - delta^2 / 2.",
+        (
+            _with_huber(
+                lambda r, delta: np.where(
+                    np.abs(r) <= delta, r * r / 2, delta * np.abs(r) - delta / 2
+                )
+            ),
+        ),
+    ),
+    Diagnosis(
+        "outside the slope has lost its sign: it is delta for a large positive error and -delta for a large negative one.",
+        (_with_huber(slope=lambda r, delta: np.where(np.abs(r) <= delta, r, delta)),),
+    ),
+    Diagnosis(
+        "outside the slope is not zero: what is far away still pulls, with delta.",
+        (_with_huber(slope=lambda r, delta: np.where(np.abs(r) <= delta, r, 0.0)),),
+    ),
+    Diagnosis(
+        "inside stands r^2 / 2, not r^2: only with the half do the pieces meet.",
+        (
+            _with_huber(
+                lambda r, delta: np.where(
+                    np.abs(r) <= delta, r * r, delta * (np.abs(r) - delta / 2)
+                )
+            ),
+        ),
+    ),
+    Diagnosis(
+        "delta is not used: this is Huber's loss for delta = 1.",
+        (lambda y, t, delta: huber.reference(y, t, 1.0),),
+    ),
     Diagnosis(
         "the error is squared everywhere. Beyond delta the loss is a straight line, and its slope stays delta; eq-huber.",
         (_with_huber(lambda r, delta: r * r / 2, lambda r, delta: r),),
@@ -237,6 +289,21 @@ def kl(q, p):
 
 kl.diagnoses += [
     Diagnosis(
+        "classes with p = 0 are left out. Where q > 0 there, they make the divergence infinite; leave out those with q = 0 alone.",
+        (lambda q, p: _divergence(q[p > 0], p[p > 0]),),
+    ),
+    Diagnosis(
+        "the value is right, but np.where computes log 0 first and throws it away after. Choose the classes before: held = q > 0, then q[held], p[held].",
+        (
+            lambda q, p: np.where(q > 0, q * np.log(q / p), 0).sum(),
+            lambda q, p: np.nansum(q * np.log(q / p)),
+        ),
+    ),
+    Diagnosis(
+        "this is the entropy of q alone: p does not occur.",
+        (lambda q, p: float(-(q[q > 0] * np.log(q[q > 0])).sum()),),
+    ),
+    Diagnosis(
         "the two are exchanged. The weights are those of q, the truth; the divergence is not symmetric.",
         (lambda q, p: _divergence(p, q),),
     ),
@@ -259,6 +326,7 @@ kl.diagnoses += [
         "a small number in the logarithm makes the impossible possible: where p = 0 and q > 0 the divergence is infinite.",
         (
             lambda q, p: float((q * (np.log(q + 1e-12) - np.log(p + 1e-12))).sum()),
+            lambda q, p: float((q * (np.log(q + 1e-10) - np.log(p + 1e-10))).sum()),
             lambda q, p: float((q * (np.log(q + 1e-9) - np.log(p + 1e-9))).sum()),
             lambda q, p: float((q * (np.log(q + 1e-8) - np.log(p + 1e-8))).sum()),
         ),
@@ -331,6 +399,13 @@ def _naive_focal(z, t, gamma):
     return (-((1 - p) ** gamma) * np.log(p)).mean(), slope / z.size
 
 
+def _clipped_focal(z, t, gamma, small):
+    sign, _, p, _ = _focal_parts(z, t)
+    p = np.clip(p, small, 1 - small)
+    slope = sign * (1 - p) ** gamma * (gamma * p * np.log(p) - (1 - p))
+    return (-((1 - p) ** gamma) * np.log(p)).mean(), slope / z.size
+
+
 def _one_minus_focal(z, t, gamma):
     sign, log_p, p, _ = _focal_parts(z, t)
     return (-((1 - p) ** gamma) * log_p).mean(), sign * (1 - p) ** gamma * (
@@ -362,6 +437,45 @@ def focal(z, t, gamma):
 
 
 focal.diagnoses += [
+    Diagnosis(
+        "dz has the wrong sign: a larger u makes the loss smaller, so the slope in u is negative.",
+        (
+            _with_focal(
+                slope=lambda sign, log_p, p, q, gamma: -sign * q**gamma * (gamma * p * log_p - q)
+            ),
+        ),
+    ),
+    Diagnosis(
+        "the sign of one of the two terms is wrong: d(1 - p)/du is -p (1 - p). It is (1 - p)^gamma (gamma p log p - (1 - p)).",
+        (
+            _with_focal(
+                slope=lambda sign, log_p, p, q, gamma: sign * q**gamma * (-gamma * p * log_p - q)
+            ),
+            _with_focal(
+                slope=lambda sign, log_p, p, q, gamma: sign * q**gamma * (gamma * p * log_p + q)
+            ),
+        ),
+    ),
+    Diagnosis(
+        "the factor p before log p is missing: dp/du = p (1 - p).",
+        (
+            _with_focal(
+                slope=lambda sign, log_p, p, q, gamma: sign * q**gamma * (gamma * log_p - q)
+            ),
+        ),
+    ),
+    Diagnosis(
+        "the loss is negative: log p is, so a minus stands before the mean.",
+        (_with_focal(lambda sign, log_p, p, q, gamma: q**gamma * log_p),),
+    ),
+    Diagnosis(
+        "p is cut off at a small distance from 0 and 1: the loss stops growing there. Compute log p from u itself.",
+        (lambda z, t, gamma: _clipped_focal(z, t, gamma, 1e-7),),
+    ),
+    Diagnosis(
+        "divided by len(z), the rows. The mean is over all entries: z.size.",
+        (lambda z, t, gamma: tuple(v * z.size / len(z) for v in _focal(z, t, gamma)),),
+    ),
     Diagnosis(
         "p is the probability of yes for all. Where t = 0 it is that of no, the one which should be large: use u = (2 t - 1) z.",
         (lambda z, t, gamma: _focal(z, np.ones_like(t), gamma),),

@@ -2,7 +2,7 @@
 
 Each function returns `loss, backward`: one number, a mean, and its gradient with respect to the first argument.
 A yes or no has one logit z and a target t of 1 or 0, as in `binary_cross_entropy`. With the sign
-s = 2 t - 1 its margin is u = s z: positive where the answer is right, large where it is sure."""
+2 t - 1 its margin is u = (2 t - 1) z: positive where the answer is right, large where it is sure."""
 
 import numpy as np
 
@@ -14,12 +14,12 @@ def huber_loss(y, target, delta=1.0):
     """L = mean of r^2 / 2 where |r| <= delta, else delta (|r| - delta / 2), r = y - t  (eq-huber).
 
     The gradient is clip(r, -delta, delta) / n (eq-huber-vjp): no example pulls harder than delta.
-    y, target (...) -> L, the mean over all n entries. Raises ValueError when the shapes differ or delta is
-    not positive. Huber 1964."""
+    y, target (...) -> L, the mean over all n entries. Raises ValueError when the shapes differ, y holds
+    whole numbers or delta is not positive. Huber 1964."""
     check_same_shape("huber_loss", y, target)
     check_loss_options(delta=delta)
     residual = y - np.asarray(target, y.dtype)
-    clipped = np.clip(residual, -delta, delta)  # c (r - c / 2) is both cases in one
+    clipped = np.clip(residual, -delta, delta)  # clipped (r - clipped / 2) is both cases in one
 
     def backward(dloss=1.0):
         return clipped * (dloss / y.size)
@@ -70,7 +70,7 @@ def kl_divergence(logits, targets):
 
     The gradient is (p - q) / N (eq-kl-vjp), that of cross-entropy, from which L differs by the entropy
     of q alone. logits (..., V), targets q (..., V), rows of probabilities -> L, the mean over all N rows.
-    Raises ValueError for targets that are none, or none at all. Kullback & Leibler 1951."""
+    Raises ValueError for rows that are no probabilities, and for an empty batch. Kullback & Leibler 1951."""
     targets, classes = np.asarray(targets), logits.shape[-1]
     check_same_shape("kl_divergence", logits, targets)
     check_soft_targets(targets, logits.shape)

@@ -72,6 +72,9 @@ def test_laplace_nll(rng):
     grid = np.linspace(-60, 60, 2_400_001)
     total = np.exp(-np.abs(grid) / b).sum() * (grid[1] - grid[0]) / (2 * b)
     assert_same("it is a density", total, 1.0, rtol=1e-8)
+    variance = (grid**2 * np.exp(-np.abs(grid) / b)).sum() * (grid[1] - grid[0]) / (2 * b)
+    assert_same("its standard deviation", math.sqrt(variance), math.sqrt(2) * b, rtol=1e-7)
+    assert round(10 * math.sqrt(2)) == 14, "ten of them are e^14"
 
 
 @pytest.mark.equation("eq-squared-minimum", formula_only=True)
@@ -174,6 +177,15 @@ def test_log_sum_exp_vjp(rng):
     assert_same("the slope of the loss", loss, softmax(z) - (np.arange(5) == 2), rtol=1e-8)
 
 
+def test_a_small_constant_scales_the_gradient_away(rng):
+    z, i = rng.normal(size=5), 2
+    for small in (1e-9, 0.1, 10.0):
+        numeric = numerical_gradient(lambda z, small=small: -np.log(softmax(z)[i] + small), z)
+        p = softmax(z)
+        assert_same(f"with {small}", p[i] / (p[i] + small) * (p - (np.arange(5) == i)), numeric, rtol=1e-7)
+    assert round(-math.log(1e-9)) == 21
+
+
 @pytest.mark.equation("eq-shift-gradient", formula_only=True)
 def test_shift_gradient(rng):
     z, labels, q = rng.normal(size=(4, 5)), rng.integers(0, 5, size=4), rng.dirichlet(np.ones(5), size=4)
@@ -252,6 +264,7 @@ def test_gibbs(rng):
         assert_same("the sign", line, -divergence(q, p), rtol=1e-12)
         assert_same("the sums", bound, p[held].sum() - q[held].sum(), rtol=1e-12)
         assert line <= bound <= 1e-15
+        assert divergence(q, p) > 0, "q is not p"
     assert_same("equal only where p = q", divergence(p, p) + 1, 1.0, rtol=1e-15)
 
 
@@ -331,6 +344,8 @@ def test_hinge_minimum():
         assert_same(f"minimum at {rho}", smallest(lambda z, rho=rho: expected(z, rho), -5, 5), 1.0 if rho > 0.5 else -1.0, rtol=1e-6)
         entropy = smallest(lambda z, rho=rho: rho * np.log(1 + np.exp(-z)) + (1 - rho) * np.log(1 + np.exp(z)), -9, 9)
         assert_same("cross-entropy knows", sigma(entropy), rho, rtol=1e-6)
+    assert np.ptp(expected(inside, 0.5)) < 1e-15 and expected(1.1, 0.5) > 1, "all are best between -1 and 1"
+    assert (expected(1 + inside[10:], 1.0) == 0).all() and expected(0.9, 1.0) > 0, "all are best from 1 on"
 
 
 @pytest.mark.equation("eq-focal")
@@ -381,8 +396,18 @@ def test_focal_odds():
         for rho in (0.02, 0.3, 0.5, 0.9):
             z = smallest(lambda z, rho=rho, gamma=gamma: expected(z, rho, gamma), -12, 12)
             assert_same(f"gamma {gamma}, rho {rho}", odds(sigma(z), gamma), rho / (1 - rho), rtol=1e-5)
-    grid = [odds(p, 2.0) for p in np.linspace(0.001, 0.999, 999)]
-    assert (np.diff(grid) > 0).all()
+    p = np.linspace(0.001, 0.999, 999)
+    for gamma in (0.0, 0.5, 2.0, 5.0, 20.0):
+        assert (np.diff([odds(value, gamma) for value in p]) > 0).all()
+        # the steps of the proof that it grows
+        a, b = p - gamma * (1 - p) * np.log(1 - p), 1 - p - gamma * p * np.log(p)
+        logs = gamma * np.log(p / (1 - p)) + np.log(a) - np.log(b)
+        assert_same("the logarithm", logs, np.log([odds(value, gamma) for value in p]), rtol=1e-12)
+        assert (a >= p).all() and (-np.log(1 - p) <= p / (1 - p)).all()
+        rising = (1 + gamma + gamma * np.log(1 - p)) / a
+        numeric = numerical_gradient(lambda p, g=gamma: np.log(p - g * (1 - p) * np.log(1 - p)).sum(), p, 1e-7)
+        assert_same("the slope of log A", rising, numeric, rtol=1e-5)
+        assert (rising > -gamma / (1 - p)).all() and (rising[::-1] > -gamma / p).all()
     assert_same("one half stays", odds(0.5, 2.0), 1.0, rtol=1e-14)
     assert_same("the number in the text", round(odds(0.8, 2.0) / (1 + odds(0.8, 2.0)), 2), 0.98, rtol=1e-15)
 

@@ -613,6 +613,7 @@ REFUSED = [
     ("dropout", "dropout probability is nan", lambda f: f.dropout(np.zeros(2), math.nan, None)),
     ("mse_loss", "shape (2, 1) but targets (2,)", lambda f: f.mse_loss(np.zeros((2, 1)), np.zeros(2))),
     ("mse_loss", "mse_loss: no target to average", lambda f: f.mse_loss(np.zeros((0, 1)), np.zeros((0, 1)))),
+    ("mse_loss", "mse_loss: predictions are int64", lambda f: f.mse_loss(np.array([1, 2]), np.array([0.5, 0.5]))),
     ("cross_entropy", "label_smoothing=1.0", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0]), label_smoothing=1.0)),
     ("cross_entropy", "label_smoothing=-0.1", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0]), label_smoothing=-0.1)),
     ("cross_entropy", "targets have dtype float64", lambda f: f.cross_entropy(np.zeros((1, 2)), np.array([0.0]))),
@@ -638,6 +639,7 @@ REFUSED = [
     ("cross_entropy", "no target to average ove", lambda f: f.cross_entropy(np.zeros((0, 3)), np.zeros((0, 3)))),
     ("binary_cross_entropy", "shape (2, 1) but targets (2,)", lambda f: f.binary_cross_entropy(np.zeros((2, 1)), np.zeros(2))),
     ("binary_cross_entropy", "binary_cross_entropy: no target", lambda f: f.binary_cross_entropy(np.zeros(0), np.zeros(0))),
+    ("binary_cross_entropy", "predictions are bool", lambda f: f.binary_cross_entropy(np.zeros(2, bool), np.zeros(2))),
     ("binary_cross_entropy", "run from 0.0 to 2.0", lambda f: f.binary_cross_entropy(np.zeros(2), np.array([0.0, 2.0]))),
     ("binary_cross_entropy", "run from -1.0 to 0.0", lambda f: f.binary_cross_entropy(np.zeros(2), np.array([0.0, -1.0]))),
 ]

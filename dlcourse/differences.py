@@ -39,7 +39,7 @@ def complex_step(f, x, h=1e-20):
     """g_i = Im f(x + i h e_i) / h  (eq-complex-step; Squire & Trapp 1998).
 
     x (...) floating point -> g (...), of the same dtype. For f made of functions with a complex
-    version (+, *, exp, tanh, ...): np.abs, np.maximum and comparisons have none."""
+    version (+, *, exp, tanh, ...): np.abs has none; np.maximum compares real parts first."""
 
     def quotient(i):
         return f(_moved(x.astype(np.result_type(x, 1j)), i, 1j * h)).imag / h

@@ -164,7 +164,9 @@ def _difference(value, x, found, u, v, h, tolerance):
     if found.shape != x.shape:
         return f"its gradient has shape {found.shape}, but it has shape {x.shape}"
     measured, promised = slope_along(value, x, u, v, h), float(np.sum(found * v))
-    scale = max(abs(measured), np.abs(found * v).sum(), 1e-3 * np.abs(u * value(x)).sum())
+    # the deviation of <found, v> over draws of v: a sum of absolute terms would hide one wrong entry among many
+    size = float(np.linalg.norm(found * v))
+    scale = max(abs(measured), size, 1e-3 * np.abs(u * value(x)).sum())
     if abs(measured - promised) <= tolerance * scale:  # NaN is not
         return None
     digits = next((d for d in range(3, 7) if text(measured, None, d) != text(promised, None, d)), 7)

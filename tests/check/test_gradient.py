@@ -179,3 +179,23 @@ def test_ones_would_not_have_seen_it():
 def test_large_arrays_are_judged_without_a_cause():
     result = check.gradient(lambda x: (x * x, lambda dy: -2 * dy * x), RNG.normal(size=3000))
     assert not result.passed and result.causes == []
+
+
+def test_one_wrong_entry_among_many_is_seen():
+    def forgetful(x, weight):
+        y, backward = f.linear(x, weight, None)
+
+        def wrong(dy):
+            dx, dweight, _ = backward(dy)
+            dweight[0, 0] = 0
+            return dx, dweight
+
+        return y, wrong
+
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        x, weight = rng.normal(size=(8, 784)), rng.normal(size=(128, 784))
+        assert not check.gradient(forgetful, x, weight).passed
+        assert check.gradient(
+            lambda x, weight: (f.linear(x, weight, None)[0], lambda dy: f.linear(x, weight, None)[1](dy)[:2]), x, weight
+        ).passed

@@ -268,11 +268,11 @@ def check_loss(loss):
 
 
 def check_optimizer(**numbers):
-    """Raise ValueError for hyperparameters outside their range: momentum, alpha and betas in [0, 1), eps and weight_decay not negative."""
+    """Raise ValueError for hyperparameters outside their range: momentum, alpha and betas in [0, 1), the others not negative."""
     for name, value in numbers.items():
         if name in ("momentum", "alpha", "beta1", "beta2") and not 0.0 <= value < 1.0:
             raise ValueError(f"{name}={value}: it must be at least 0 and below 1")
-        if name in ("eps", "weight_decay") and not value >= 0.0:
+        if name in ("eps", "weight_decay", "l1", "threshold", "penalty") and not value >= 0.0:
             raise ValueError(f"{name}={value}: it must not be negative")
 
 

@@ -251,6 +251,7 @@ OPTIONS = [
     ("RMSProp", {"eps": -1.0}, "eps=-1.0: it must not be negative"),
     ("Lion", {"betas": (0.9, 1.5)}, "beta2=1.5: it must be at least 0 and below 1"),
     ("Lion", {"weight_decay": -0.1}, "weight_decay=-0.1: it must not be negative"),
+    ("ProximalSGD", {"l1": -0.1}, "l1=-0.1: it must not be negative"),
 ]
 
 

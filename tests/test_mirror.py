@@ -113,6 +113,7 @@ EXCEPTIONS = {
     ("optim.py:Adam.step", "signature"): "gradients are values in MLX, so the step takes them",
     ("optim.py:AdamW.step", "name"): "MLX's AdamW would decay biases, so that the decay is written out",
     ("optim.py:RMSProp.step", "name"): "PyTorch's and MLX's classes do it all",
+    ("optim.py:ProximalSGD.step", "signature"): "gradients are values in MLX, so the step takes them",
     ("optim.py:Lion.step", "name"): "PyTorch's wrapper leaves it to an optimizer of its own",
     ("optim.py:Lion.step", "signature"): "gradients are values in MLX, so the step takes them",
     ("optim.py:clip_gradients", "signature"): "gradients are values in MLX",
@@ -290,8 +291,8 @@ OUTSIDE = {
     **{("Transformer", method): "in NumPy it takes a generator" for method in ("encode", "decode")},
     ("Learner", "__init__"): "only NumPy's takes workers: the others have threads of their own",
     ("clip_gradients", ""): "values in MLX",
-    **{(kind, "step"): "values in MLX" for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion")},
-    **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion")},
+    **{(kind, "step"): "values in MLX" for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion")},
+    **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion")},
     **{
         (thing, method): "as in the other models and layers"
         for thing in ("RNN", "Elman", "LSTM", "GRU")

@@ -24,6 +24,7 @@ from tests.numpy import (
     losses_cases,
     models,
     recurrent_cases,
+    regression_cases,
     transformer_cases,
 )
 
@@ -60,6 +61,7 @@ def check_optim(optim, _=None):
     for kind, options in models.OPTIMIZERS:
         models.check_optimizer(optim, kind, options, steps=3)
     models.check_buffer(optim)
+    models.check_soft_threshold(optim)
 
     models.check_pieces(optim)
 
@@ -187,6 +189,10 @@ def check_operations(operations, _=None):
     difference_cases.check_watch(operations, models.raises)
 
 
+def check_regression(regression, _=None):
+    regression_cases.check_regression(regression, models.raises)
+
+
 MODULES = {
     "dlcourse.numpy.functional": check_functional,
     "dlcourse.numpy.losses": check_losses,
@@ -215,6 +221,7 @@ MODULES = {
     "dlcourse.data.scaling": check_scaling,
     "dlcourse.differences": check_differences,
     "dlcourse.operations": check_operations,
+    "dlcourse.regression": check_regression,
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"

@@ -27,7 +27,20 @@ MODULES = sorted(path for path in (ROOT / "dlcourse").rglob("*.py"))
 # Imports run from a higher number to a lower one or stay on their level; a folder counts as its name.
 LEVELS = {
     **dict.fromkeys(
-        ("errors", "geometry", "boundary", "config", "count", "positions", "huggingface", "text", "differences", "operations"), 0
+        (
+            "errors",
+            "geometry",
+            "boundary",
+            "config",
+            "count",
+            "positions",
+            "huggingface",
+            "text",
+            "differences",
+            "operations",
+            "regression",
+        ),
+        0,
     ),
     "initial": 1,
     "state": 2,

@@ -17,7 +17,16 @@ from dlcourse.mlx.layers import (
 )
 from dlcourse.mlx.learner import Learner
 from dlcourse.mlx.mlp import MLP
-from dlcourse.mlx.optim import SGD, Adam, AdamW, Lion, RMSProp, clip_gradients
+from dlcourse.mlx.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    Lion,
+    ProximalSGD,
+    RMSProp,
+    clip_gradients,
+    soft_threshold,
+)
 from dlcourse.mlx.recurrent import GRU, LSTM, Elman
 from dlcourse.mlx.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.mlx.rnn import RNN
@@ -50,6 +59,7 @@ __all__ = [
     "MaxPool2d",
     "MultiHeadAttention",
     "PoolBlock",
+    "ProximalSGD",
     "RMSNorm",
     "RMSProp",
     "ResNet",
@@ -58,4 +68,5 @@ __all__ = [
     "clip_gradients",
     "devices",
     "resolve_device",
+    "soft_threshold",
 ]

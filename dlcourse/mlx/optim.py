@@ -1,6 +1,7 @@
 """MLX's own optimizers: the learning rate is an argument of the step, the state has the course's names."""
 
 import math
+from functools import partial
 
 import mlx.core as mx
 import mlx.optimizers
@@ -81,6 +82,27 @@ class SGD(Optimizer):
         return g + self.weight_decay * p if p.ndim >= 2 else g
 
 
+class ProximalSGD(SGD):
+    """w <- S(w - lr g), S moving every weight by lr l1 towards zero, at most to zero  (eq-proximal-step; Daubechies et al. 2004).
+
+    Descent on the loss plus `l1` times the sum of |w| over all w with two or more axes, which makes many of
+    them exactly zero; the others take the plain step  (eq-sgd)."""
+
+    def __init__(self, model, l1=0.0):
+        check_optimizer(l1=l1)
+        super().__init__(model)
+        self.l1 = l1
+
+    def step(self, lr, gradients):
+        super().step(lr, gradients)
+        parameters = self.model.trainable_parameters()
+        self.model.update(tree_map(partial(self._nearer_zero, lr * self.l1), parameters))
+        mx.eval(self.model.parameters())
+
+    def _nearer_zero(self, threshold, p):
+        return soft_threshold(p, threshold) if p.ndim >= 2 else p
+
+
 class RMSProp(Optimizer):
     """v <- alpha v + (1 - alpha) g^2,  w <- w - lr g / (sqrt(v) + eps)  (eq-rmsprop; Tieleman & Hinton 2012).
 
@@ -153,6 +175,13 @@ class Lion(Optimizer):
 def _shrink(model, factor):
     """Multiply the weight matrices: MLX's own decay would shrink biases too."""
     model.update(tree_map(lambda p: p * factor if p.ndim >= 2 else p, model.trainable_parameters()))
+
+
+def soft_threshold(w, threshold):
+    """S(w) = sign(w) max(|w| - threshold, 0)  (eq-soft-threshold).  threshold a number, not negative; any shape of w."""
+    check_optimizer(threshold=threshold)
+    # nn.softshrink would compile anew for each threshold
+    return mx.sign(w) * mx.maximum(mx.abs(w) - threshold, 0.0)
 
 
 def clip_gradients(gradients, max_norm):

@@ -17,7 +17,16 @@ from dlcourse.numpy.layers import (
 )
 from dlcourse.numpy.learner import Learner
 from dlcourse.numpy.mlp import MLP
-from dlcourse.numpy.optim import SGD, Adam, AdamW, Lion, RMSProp, clip_gradients
+from dlcourse.numpy.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    Lion,
+    ProximalSGD,
+    RMSProp,
+    clip_gradients,
+    soft_threshold,
+)
 from dlcourse.numpy.recurrent import GRU, LSTM, Elman
 from dlcourse.numpy.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.numpy.rnn import RNN
@@ -50,6 +59,7 @@ __all__ = [
     "MaxPool2d",
     "MultiHeadAttention",
     "PoolBlock",
+    "ProximalSGD",
     "RMSNorm",
     "RMSProp",
     "ResNet",
@@ -58,4 +68,5 @@ __all__ = [
     "clip_gradients",
     "devices",
     "resolve_device",
+    "soft_threshold",
 ]

@@ -102,6 +102,23 @@ class SGD(Optimizer):
         self.data -= self.scratch
 
 
+class ProximalSGD(SGD):
+    """w <- S(w - lr g), S moving every weight by lr l1 towards zero, at most to zero  (eq-proximal-step; Daubechies et al. 2004).
+
+    Descent on the loss plus `l1` times the sum of |w| over all w with two or more axes, which makes many of
+    them exactly zero; the others take the plain step  (eq-sgd)."""
+
+    def __init__(self, model, l1=0.0):
+        check_optimizer(l1=l1)
+        super().__init__(model)
+        self.l1 = l1
+
+    def step(self, lr):
+        super().step(lr)
+        w = self.data[self.decayed]
+        w[...] = soft_threshold(w, lr * self.l1)
+
+
 class RMSProp(Optimizer):
     """v <- alpha v + (1 - alpha) g^2,  w <- w - lr g / (sqrt(v) + eps)  (eq-rmsprop; Tieleman & Hinton 2012).
 
@@ -205,6 +222,12 @@ class Lion(Optimizer):
         self.data -= c
         m *= beta2
         m += (1.0 - beta2) * g
+
+
+def soft_threshold(w, threshold):
+    """S(w) = sign(w) max(|w| - threshold, 0)  (eq-soft-threshold).  threshold a number, not negative; any shape of w."""
+    check_optimizer(threshold=threshold)
+    return np.sign(w) * np.maximum(np.abs(w) - threshold, 0.0)
 
 
 def clip_gradients(model, max_norm):

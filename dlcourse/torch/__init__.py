@@ -17,7 +17,16 @@ from dlcourse.torch.layers import (
 )
 from dlcourse.torch.learner import Learner
 from dlcourse.torch.mlp import MLP
-from dlcourse.torch.optim import SGD, Adam, AdamW, Lion, RMSProp, clip_gradients
+from dlcourse.torch.optim import (
+    SGD,
+    Adam,
+    AdamW,
+    Lion,
+    ProximalSGD,
+    RMSProp,
+    clip_gradients,
+    soft_threshold,
+)
 from dlcourse.torch.recurrent import GRU, LSTM, Elman
 from dlcourse.torch.resnet import PoolBlock, ResidualBlock, ResNet
 from dlcourse.torch.rnn import RNN
@@ -50,6 +59,7 @@ __all__ = [
     "MaxPool2d",
     "MultiHeadAttention",
     "PoolBlock",
+    "ProximalSGD",
     "RMSNorm",
     "RMSProp",
     "ResNet",
@@ -58,4 +68,5 @@ __all__ = [
     "clip_gradients",
     "devices",
     "resolve_device",
+    "soft_threshold",
 ]

@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 
 from dlcourse.boundary import check_optimizer, check_trainable, check_trained
 from dlcourse.state import check_names, from_torch, to_torch
@@ -69,6 +70,25 @@ class SGD(Optimizer):
         self.slots = {"velocity": "momentum_buffer"} if momentum else {}
         options = {"momentum": momentum, "nesterov": nesterov, "lr": 0.0}
         super().__init__(model, torch.optim.SGD, weight_decay, **options)
+
+
+class ProximalSGD(SGD):
+    """w <- S(w - lr g), S moving every weight by lr l1 towards zero, at most to zero  (eq-proximal-step; Daubechies et al. 2004).
+
+    Descent on the loss plus `l1` times the sum of |w| over all w with two or more axes, which makes many of
+    them exactly zero; the others take the plain step  (eq-sgd)."""
+
+    def __init__(self, model, l1=0.0):
+        check_optimizer(l1=l1)
+        super().__init__(model)
+        self.l1 = l1
+
+    @torch.no_grad()
+    def step(self, lr):
+        super().step(lr)
+        for p in self.named.values():
+            if p.ndim >= 2:
+                p.copy_(soft_threshold(p, lr * self.l1))
 
 
 class RMSProp(Optimizer):
@@ -139,6 +159,12 @@ class _Lion(torch.optim.Optimizer):
                 c = beta1 * m + (1.0 - beta1) * p.grad
                 p.mul_(1.0 - lr * group["weight_decay"]).sub_(c.sign_(), alpha=lr)
                 m.mul_(beta2).add_(p.grad, alpha=1.0 - beta2)
+
+
+def soft_threshold(w, threshold):
+    """S(w) = sign(w) max(|w| - threshold, 0)  (eq-soft-threshold).  threshold a number, not negative; any shape of w."""
+    check_optimizer(threshold=threshold)
+    return F.softshrink(w, threshold)
 
 
 def clip_gradients(model, max_norm):

@@ -609,7 +609,7 @@ def check_resnet(resnet):
 
 
 def slow_update(kind, options, w, g, slots, step, lr):
-    """One parameter entry, one step, from the formulas eq-sgd, eq-momentum, eq-rmsprop, eq-adam, eq-adamw, eq-lion -> (w, slots)."""
+    """One parameter entry, one step, from the formulas eq-sgd, eq-momentum, eq-proximal-step, eq-rmsprop, eq-adam, eq-adamw, eq-lion -> (w, slots)."""
     decay = options.get("weight_decay", 0.01 if kind == "AdamW" else 0.0)
     if kind == "SGD":
         g = g + decay * w
@@ -618,6 +618,9 @@ def slow_update(kind, options, w, g, slots, step, lr):
             return w - lr * g, {}
         v = momentum * slots.get("velocity", 0.0) + g
         return w - lr * (g + momentum * v if options.get("nesterov") else v), {"velocity": v}
+    if kind == "ProximalSGD":
+        u, threshold = w - lr * g, lr * options.get("l1", 0.0)
+        return np.where(u > threshold, u - threshold, np.where(u < -threshold, u + threshold, 0.0)), {}
     eps = options.get("eps", 1e-8)
     if kind == "RMSProp":
         alpha = options.get("alpha", 0.99)
@@ -639,6 +642,8 @@ OPTIMIZERS = [
     ("SGD", {"momentum": 0.8, "nesterov": True}),
     ("SGD", {"weight_decay": 0.1}),
     ("SGD", {"momentum": 0.7, "nesterov": True, "weight_decay": 0.05}),
+    ("ProximalSGD", {}),
+    ("ProximalSGD", {"l1": 2.0}),
     ("RMSProp", {}),
     ("RMSProp", {"alpha": 0.8, "eps": 1e-2}),
     ("Adam", {}),
@@ -671,7 +676,7 @@ def check_optimizer(optim, kind, options, steps=4):
         assert all(np.array_equal(gradients[name], g) for name, g in model.gradients().items()), "the step changed the gradients"
         expected = {"step": step}
         for name in w:
-            rule = options | ({} if w[name].ndim >= 2 else {"weight_decay": 0.0})
+            rule = options | ({} if w[name].ndim >= 2 else {"weight_decay": 0.0, "l1": 0.0})
             w[name], slots[name] = slow_update(kind, rule, w[name], gradients[name], slots[name], step, lr)
             worst = max(worst, assert_close(name, model.state()[name], w[name], 1e-12))
             expected |= {f"{slot}.{name}": value for slot, value in slots[name].items()}
@@ -702,7 +707,7 @@ def check_optimizer(optim, kind, options, steps=4):
 
 def check_buffer(optim):
     """The parameters are views of one buffer, stay views after load_state of the same dtype, and rebinding is refused."""
-    for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion"):
+    for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion"):
         model = small_model()
         optimizer = getattr(optim, kind)(model)
         state = {name: array + 1 for name, array in model.state().items()}
@@ -727,6 +732,21 @@ def check_buffer(optim):
         set_gradients(model, np.random.default_rng(8))
         optimizer.step(0.1)
         assert {array.dtype for name, array in (model.state() | optimizer.state()).items() if name != "step"} == {np.dtype(np.float32)}
+
+
+def check_soft_threshold(optim):
+    """Entry by entry, in any shape and dtype, zeros without sign, nothing written."""
+    rng = np.random.default_rng(5)
+    for shape in ((6,), (2, 3), (), (0,)):
+        for dtype in (np.float64, np.float32):
+            w = rng.normal(size=shape).astype(dtype)
+            before, y = w.copy(), optim.soft_threshold(w, 0.5)
+            expected = [float(u) - 0.5 if u > 0.5 else float(u) + 0.5 if u < -0.5 else 0.0 for u in w.ravel()]
+            assert np.array_equal(w, before) and y.dtype == dtype and y.shape == shape
+            np.testing.assert_allclose(np.ravel(y), expected, rtol=1e-6 if dtype == np.float32 else 1e-14)
+            np.testing.assert_array_equal(optim.soft_threshold(w, 0.0), w)
+    y = optim.soft_threshold(np.array([0.5, -0.5, np.inf, -np.inf, np.nan]), 0.5)
+    np.testing.assert_array_equal(y, [0.0, 0.0, np.inf, -np.inf, np.nan])
 
 
 def check_pieces(optim):
@@ -776,6 +796,8 @@ def check_optimizer_refusals(optim):
         ("beta1=1.0", lambda: optim.Lion(model, betas=(1.0, 0.9))),
         ("beta2=-0.5", lambda: optim.Lion(model, betas=(0.9, -0.5))),
         ("weight_decay=-2", lambda: optim.Lion(model, weight_decay=-2)),
+        ("l1=-0.1", lambda: optim.ProximalSGD(model, l1=-0.1)),
+        ("threshold=-1", lambda: optim.soft_threshold(np.ones(2), -1)),
     ]:
         raises(ValueError, message, call)
     model = small_model()
@@ -791,7 +813,7 @@ def check_optimizer_refusals(optim):
 
 def check_defaults(optim):
     """The documented defaults, through two steps each."""
-    for kind in ("SGD", "RMSProp", "Adam", "AdamW", "Lion"):
+    for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion"):
         check_optimizer(optim, kind, {}, steps=2)
 
 

@@ -9,7 +9,7 @@ from tests.gradients import assert_close
 from tests.numpy import models
 from tests.numpy.models import OPTIMIZERS, name_of
 
-IN_TORCH = [optimizer for optimizer in OPTIMIZERS if optimizer[0] != "Lion"]  # Lion is MLX's: tests/backends
+IN_TORCH = [optimizer for optimizer in OPTIMIZERS if optimizer[0] not in ("Lion", "ProximalSGD")]  # those: tests/backends
 each_optimizer = pytest.mark.parametrize(("kind", "options"), OPTIMIZERS, ids=[name_of(optimizer) for optimizer in OPTIMIZERS])
 
 
@@ -48,6 +48,10 @@ def test_equals_torch_optim_over_50_steps(kind, options, rng):
         theirs.step()
         for name, array in model.state().items():
             assert_close(name, array, tensors[name].detach().numpy(), 1e-12)
+
+
+def test_soft_threshold():
+    models.check_soft_threshold(optim)
 
 
 def test_buffer_and_rebinding():

@@ -70,6 +70,7 @@ from dlcourse.check.mlp import (
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
 from dlcourse.check.optimizers import adam_step, batch_noise, best_momentum, lion_step
 from dlcourse.check.recurrent import clip_together, elman_backward, lstm_step
+from dlcourse.check.regularization import bias_variance, ridge_weights, soft_threshold, stop_early
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
 from dlcourse.check.tokenization import bits_per_byte, encode_bytes, merge_pair
 from dlcourse.check.transfer import l2_sp_step, probe_gradient, trained_parameters
@@ -167,6 +168,10 @@ EXERCISES = {
         precision_recall_f1,
         rank_auc,
         calibration_gap,
+        soft_threshold,
+        ridge_weights,
+        bias_variance,
+        stop_early,
     )
 }
 

@@ -603,3 +603,26 @@ def rank_auc(scores, labels):
 def calibration_gap(p, labels, bins):
     group = np.digitize(p, np.arange(1, bins) / bins, right=True)
     return sum(abs((labels - p)[group == g].sum()) for g in set(group)) / len(p)
+
+
+def soft_threshold(w, threshold):
+    return w - np.clip(w, -threshold, threshold)
+
+
+def ridge_weights(x, targets, penalty):
+    return x.T @ np.linalg.solve(x @ x.T + len(x) * penalty * np.eye(len(x)), targets)  # as many unknowns as examples
+
+
+def bias_variance(predictions, truth):
+    variance = predictions.var(axis=0).mean()
+    return np.mean((predictions - truth) ** 2) - variance, variance
+
+
+def stop_early(losses, patience):
+    best = 0
+    for epoch in range(len(losses)):
+        if losses[epoch] < losses[best]:
+            best = epoch
+        if epoch - best == patience:
+            return best + 1, epoch + 1
+    return best + 1, len(losses)

@@ -407,6 +407,24 @@ def torch_solutions():
         gaps = torch.zeros(bins, dtype=p.dtype).index_add(0, group, labels - p)
         return gaps.abs().sum() / len(p)
 
+    def soft_threshold(w, threshold):
+        return torch.nn.functional.softshrink(w, threshold)
+
+    def ridge_weights(x, targets, penalty):
+        hessian = x.T @ x / len(x) + penalty * torch.eye(x.shape[1], dtype=x.dtype)
+        return torch.linalg.solve(hessian, x.T @ targets / len(x))
+
+    def bias_variance(predictions, truth):
+        variance, mean = torch.var_mean(predictions, dim=0, correction=0)
+        return (mean - truth).square().mean(), variance.mean()
+
+    def stop_early(losses, patience):
+        for epoch in range(1, len(losses) + 1):
+            best = int(torch.argmin(losses[:epoch])) + 1
+            if epoch - best >= patience:
+                break
+        return best, epoch
+
     return named(locals())
 
 
@@ -798,6 +816,23 @@ def mlx_solutions():
         group = mx.maximum(mx.ceil(p * bins) - 1, 0)
         inside = group[:, None] == mx.arange(bins)
         return mx.abs(((labels - p)[:, None] * inside).sum(axis=0)).sum() / len(p)
+
+    def soft_threshold(w, threshold):
+        return mx.sign(w) * mx.maximum(mx.abs(w) - threshold, 0)
+
+    def ridge_weights(x, targets, penalty):
+        hessian = x.T @ x / len(x) + penalty * mx.eye(x.shape[1])
+        return mx.linalg.solve(hessian, x.T @ targets / len(x), stream=mx.cpu)
+
+    def bias_variance(predictions, truth):
+        return mx.square(predictions.mean(axis=0) - truth).mean(), predictions.var(axis=0).mean()
+
+    def stop_early(losses, patience):
+        for epoch in range(1, len(losses) + 1):
+            best = mx.argmin(losses[:epoch]).item() + 1
+            if epoch - best >= patience:
+                break
+        return best, epoch
 
     return named(locals())
 

@@ -8,7 +8,7 @@ from dlcourse.boundary import check_optimizer, check_whole
 
 
 def ridge(x, targets, penalty=0.0):
-    """argmin_w |x w - t|^2 / (2 N) + penalty |w|^2 / 2 = sum_i s_i / (s_i^2 + N penalty) v_i (u_i . t)  (eq-ridge-shrinkage; Hoerl & Kennard 1970).
+    """argmin_w |x w - t|^2 / (2 N) + penalty |w|^2 / 2 = sum_i s_i / (s_i^2 + N penalty) v_i (u_i . t)  (eq-ridge, eq-ridge-shrinkage; Hoerl & Kennard 1970).
 
     Without a penalty the shortest of the w with the least error  (eq-minimum-norm). Returns (P,) or (P, O).
     s_i, u_i and v_i are the singular values and vectors of x; what is zero up to rounding takes no part.

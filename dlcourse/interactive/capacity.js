@@ -15,7 +15,7 @@
     const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
     const drawing = root.querySelector("svg"), here = drawing.querySelector(".dl-here");
     const largest = data.sizes[data.sizes.length - 1];
-    const errorPlace = (size, height) => [400 + (280 * Math.log(size)) / Math.log(largest), 160 - (70 * height) / 100];
+    const errorPlace = (size, height) => [400 + (280 * Math.log(size)) / Math.log(largest), 20 + 0.5 * (350 - height)];
     const said = element("p", { class: "dl-said", role: "status" });
 
     function slider(name, options, words) {
@@ -25,13 +25,13 @@
       input.addEventListener("input", draw);
       return { input, shown, value: () => options[input.value], label: element("label", { class: "dl-wide" }, words, input, shown) };
     }
-    const size = slider("size", data.sizes, "Features "), penalty = slider("penalty", data.penalties, "Penalty ");
+    const size = slider("size", data.sizes, "Cosines "), penalty = slider("penalty", data.penalties, "Penalty ");
     root.querySelector(".dl-legend").after(element("div", { class: "dl-bar" }, size.label, penalty.label), said);
 
     function words(run) {
       const p = size.value();
-      const where = p < data.points ? "fewer features than points" : p === data.points ? "as many features as points" : "more features than points";
-      return `${data.points} points, ${p} feature${p > 1 ? "s" : ""}, penalty ${penalty.value()}: ${where}. Training error ${run.train}, test error ${run.test}.`;
+      const where = p < data.points ? "fewer cosines than points" : p === data.points ? "as many cosines as points" : "more cosines than points";
+      return `${data.points} points, ${p} cosine${p > 1 ? "s" : ""}, penalty ${penalty.value()}: ${where}. Training error ${run.train}, test error ${run.test}.`;
     }
 
     function draw() {

@@ -1,4 +1,4 @@
-"""One curve through a few points, with a number of random features and a penalty that the reader chooses.
+"""One curve through a few points, a sum of as many cosines as the reader chooses, with a penalty of any size.
 
 Every setting is computed when the figure is made: few numbers, rounded, so that every processor gives the same."""
 
@@ -9,13 +9,13 @@ import numpy as np
 from dlcourse import regression
 from dlcourse.interactive import interactive
 
-N, SEED = 16, 3
-SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 15, 16, 17, 18, 20, 24, 32, 48, 80, 150, 400)
+N, SEED = 16, 1
+SIZES = (1, 2, 3, 4, 5, 6, 8, 10, 12, 14, 15, 16, 17, 18, 20, 24, 32, 48, 80, 150, 300)
 PENALTIES = ("0", "1e-05", "1e-04", "1e-03", "1e-02", "1e-01")
 START = {"size": 16, "penalty": "0"}
-GRID = np.linspace(-1.0, 1.0, 81)
-HIGHEST, TOP, BOTTOM = 2.5, 2.0, -2.0  # of the curve; of the error, powers of ten
-LABEL = "Interactive figure: a curve through sixteen points, the more features the freer"
+GRID = np.linspace(-1.0, 1.0, 141)
+HIGHEST, TOP, BOTTOM = 2.5, 3.5, -2.0  # of the curve; of the error, powers of ten
+LABEL = "Interactive figure: a curve through sixteen points, the more cosines the freer"
 LEGEND = (
     '<p class="dl-legend"><span>Dots: the training points. Grey, dashed: the truth.</span> '
     '<span class="dl-blue">Blue: the fitted curve.</span> '
@@ -35,10 +35,9 @@ def points():
 
 
 def features(x, size):
-    """The first `size` of the random cosines, (len(x), size)."""
-    rng = np.random.default_rng(SEED + 1)
-    slopes, shifts = rng.normal(scale=4.0, size=SIZES[-1]), rng.uniform(0, 2 * np.pi, SIZES[-1])
-    return np.cos(x[:, None] * slopes[:size] + shifts[:size]) * math.sqrt(2.0 / size)
+    """cos(k (x + 1) pi / 2) / (1 + k) for k = 0, 1, ..., the higher the smaller: (len(x), size)."""
+    k = np.arange(size)
+    return np.cos(k * (x[:, None] + 1.0) * math.pi / 2.0) / (1.0 + k)
 
 
 def fit(size, penalty):
@@ -57,8 +56,8 @@ def fit(size, penalty):
 
 
 def shown(error):
-    """An error as text: two digits behind the point, whole numbers from ten on."""
-    return f"{error:.0f}" if error >= 9.995 else f"{error:.2f}"
+    """An error as text: three digits behind the point, whole numbers from ten on."""
+    return f"{error:.0f}" if error >= 9.9995 else f"{error:.3f}"
 
 
 def _hundredths(values):
@@ -86,8 +85,8 @@ def place(x, y):
 
 
 def error_place(size, height):
-    """Where an error lies in the right picture: number of features, hundredths of log10."""
-    return 400 + 280 * math.log(size) / math.log(SIZES[-1]), 160 - 70 * height / 100
+    """Where an error lies in the right picture: number of cosines, hundredths of log10."""
+    return 400 + 280 * math.log(size) / math.log(SIZES[-1]), 20 + 0.5 * (100 * TOP - height)
 
 
 def path(run):
@@ -114,11 +113,11 @@ def picture(runs, x, targets):
     rows = "".join(
         f'<path class="dl-grid" d="M400 {error_place(1, 100 * t)[1]:.1f}H680"/>'
         f'<text x="392" y="{error_place(1, 100 * t)[1] + 5:.1f}" class="dl-end">{10.0**t:g}</text>'
-        for t in (-2, -1, 0, 1, 2)
+        for t in (-2, -1, 0, 1, 2, 3)
     )
     ticks = "".join(
         f'<text x="{error_place(size, 0)[0]:.1f}" y="322">{size}</text>'
-        for size in (1, 4, N, 80, 400)
+        for size in (1, 4, N, 80, 300)
     )
     at, height = error_place(START["size"], start["height"])
     limit = error_place(N, 0)[0]
@@ -129,20 +128,20 @@ def picture(runs, x, targets):
         f'<path class="dl-fit" d="{path(start)}"/>{rows}{ticks}<path class="dl-limit" d="M{limit:.1f} 20V300"/>'
         f'<path class="dl-bare" d="{error_path(runs, PENALTIES[0])}"/><path class="dl-errors" d="{error_path(runs, START["penalty"])}"/>'
         f'<circle class="dl-here" r="6" cx="{at:.1f}" cy="{height:.1f}"/>'
-        '<text x="170" y="342">x</text><text x="540" y="345">features</text><text x="400" y="12" class="dl-begin">test error</text></svg>'
+        '<text x="170" y="342">x</text><text x="540" y="345">cosines</text><text x="400" y="12" class="dl-begin">test error</text></svg>'
     )
 
 
 def summary(run, size, penalty):
     """What the picture is called aloud; the script says the same."""
     where = (
-        "fewer features than points"
+        "fewer cosines than points"
         if size < N
-        else "as many features as points"
+        else "as many cosines as points"
         if size == N
-        else "more features than points"
+        else "more cosines than points"
     )
     return (
-        f"{N} points, {size} feature{'s' if size > 1 else ''}, penalty {penalty}: {where}. "
+        f"{N} points, {size} cosine{'s' if size > 1 else ''}, penalty {penalty}: {where}. "
         f"Training error {run['train']}, test error {run['test']}."
     )

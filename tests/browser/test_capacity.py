@@ -80,7 +80,7 @@ def test_both_sliders_move_by_keyboard(visit):
     assert page.get_by_role("status").inner_text() == expected(figure.SIZES[at + 1], figure.PENALTIES[-1])[1]
     assert penalty.get_attribute("aria-valuetext") == figure.PENALTIES[-1]
     size.press("Home")
-    assert "1 feature, " in page.get_by_role("status").inner_text()
+    assert "1 cosine, " in page.get_by_role("status").inner_text()
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

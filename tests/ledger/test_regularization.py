@@ -59,7 +59,7 @@ def test_bias_and_variance(rng):
 # ---------------------------------------------------------------- L2
 
 
-@pytest.mark.equation("eq-ridge", formula_only=True)
+@pytest.mark.equation("eq-ridge")
 @pytest.mark.parametrize("shape", SHAPES)
 def test_ridge_equation(rng, shape):
     x, t, penalty, w = rng.normal(size=shape), rng.normal(size=shape[0]), 0.3, rng.normal(size=shape[1])

@@ -643,7 +643,7 @@ OPTIMIZERS = [
     ("SGD", {"weight_decay": 0.1}),
     ("SGD", {"momentum": 0.7, "nesterov": True, "weight_decay": 0.05}),
     ("ProximalSGD", {}),
-    ("ProximalSGD", {"l1": 2.0}),
+    ("ProximalSGD", {"l1": 0.5}),
     ("RMSProp", {}),
     ("RMSProp", {"alpha": 0.8, "eps": 1e-2}),
     ("Adam", {}),

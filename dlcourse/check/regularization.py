@@ -270,6 +270,7 @@ def _without_reset(losses, patience):
     Case("worse at once", _given([1.0, 2.0, 3.0, 0.5], 1), show=True),
     Case("equal losses", _given([2.0, 2.0, 2.0, 2.0, 0.5], 2), show=True),
     Case("slow recovery", _given([1.0, 3.0, 2.5, 2.0, 1.5, 0.9], 3), show=True),
+    Case("patience is left", _given([2.0, 1.0, 1.5], 3), show=True),
     Case("one epoch", _given([1.0], 3), show=True),
     Case("a short patience", _walk(30, 2)),
     Case("a long patience", _walk(40, 6, -0.02)),

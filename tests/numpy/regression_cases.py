@@ -67,10 +67,11 @@ def check_edges(regression, raises):
     """What counts as zero: the rank of a matrix of 5 x 5, and of a wide one, as NumPy has it."""
     for shape in ((5, 2), (2, 5)):
         for factor, kept in ((4.0, False), (6.0, True)):
-            x = np.zeros(shape)
-            x[0, 0], x[1, 1] = 1.0, factor * np.finfo(float).eps
-            w = regression.ridge(x, np.ones(shape[0]))
-            assert (w[1] != 0) == kept and abs(w[0] - 1.0) < 1e-12
+            for scale in (1.0, 1024.0):
+                x = np.zeros(shape)
+                x[0, 0], x[1, 1] = scale, scale * factor * np.finfo(float).eps
+                w = regression.ridge(x, np.ones(shape[0]))
+                assert (w[1] != 0) == kept and abs(w[0] * scale - 1.0) < 1e-12
     x, t = tables(3)
     for shapes in ((x[0], t), (x, t[:5]), (x, t[:, None, None]), (x[:0], t[:0]), (x[:, :0], t), (x, np.float64(1.0))):
         raises(ValueError, "pass (N, P)", lambda shapes=shapes: regression.ridge(*shapes))

@@ -110,8 +110,7 @@ def test_half_a_megabyte_to_a_thousand_merges_takes_seconds():
 
     In a Python of its own: measuring the coverage of this one makes loops many times as slow."""
     code = """
-import subprocess
-import sys
+import time
 from pydoc_data.topics import topics
 from dlcourse.text import BPETokenizer
 text = "\\n".join(topics.values())

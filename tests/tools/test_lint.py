@@ -141,7 +141,7 @@ EDITS = [
     (
         lambda found: (
             found.cells[7].metadata["mystnb"].update(figure={"name": "fig-loss"}),
-            found.cells[7].outputs.append(stream("(0, 1)\n")),
+            found.cells[7].outputs.append(display(text_plain="(0, 1)")),
         ),
         "cell 8: is a figure with 2 outputs",
     ),

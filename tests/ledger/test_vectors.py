@@ -238,7 +238,7 @@ def test_gain_in_a_wide_chain(K):
     ratios = []
     for n in (10, 1000):
         forward, reverse = check.chain_cost.reference((n,) * K + (1,))
-        assert_same("forward / reverse", forward / reverse, [((K - 2) * n + 1) / (K - 1)], rtol=1e-15)
+        assert_same("forward / reverse", [forward / reverse], [((K - 2) * n + 1) / (K - 1)], rtol=1e-15)
         ratios.append(forward / reverse)
     assert K == 2 or ratios[1] > ratios[0]
 

@@ -675,8 +675,17 @@ def _of_differences(change):
     return lambda a, b, draws: _percentiles(change(_differences(a, b, draws), len(a)))
 
 
+def _one_draw(rng):
+    return np.array([1, 0, 1, 1]), np.array([0, 0, 1, 0]), np.array([[0, 0, 2, 1]])
+
+
+def _with_draws(right_a, right_b):
+    size = len(right_a)
+    return lambda rng: (np.array(right_a), np.array(right_b), rng.integers(0, size, (9, size)))
+
+
 def _drawn_pairs(size, rounds, together):
-    """Two models, the second wrong where the first is with probability `together`."""
+    """Two models; with probability `together` the second does what the first does."""
 
     def make(rng):
         a = (rng.random(size) < 0.8).astype(int)
@@ -688,13 +697,13 @@ def _drawn_pairs(size, rounds, together):
 
 @exercise(
     ("low", "high"),
-    Case("one draw", _binned([1, 0, 1, 1], [0, 0, 1, 0], np.array([[0, 0, 2, 1]])), show=True),
-    Case("a model and itself", lambda rng: (*[np.array([1, 0, 1])] * 2, rng.integers(0, 3, (9, 3)))),
-    Case("B is right where A is wrong", lambda rng: (np.zeros(4, int), np.ones(4, int), rng.integers(0, 4, (5, 4)))),
+    Case("one draw", _one_draw, show=True),
+    Case("a model and itself", _with_draws([1, 0, 1], [1, 0, 1])),
+    Case("B is right where A is wrong", _with_draws([0, 0, 0, 0], [1, 1, 1, 1])),
     Case("random", _drawn_pairs(40, 60, 0.0)),
     Case("errors go together", _drawn_pairs(50, 200, 0.8)),
     Case("few examples, many draws", _drawn_pairs(6, 300, 0.5)),
-)  # fmt: skip
+)
 def paired_bootstrap(right_a, right_b, draws):
     """paired_bootstrap(right_a, right_b, draws) -> (low, high): the interval of the accuracy of A less that of B (eq-bootstrap).
 

@@ -372,7 +372,9 @@ def test_bootstrap(rng):
     a, b = (rng.random((2, 60)) < 0.7).astype(int)
     index = rng.integers(0, 60, (80, 60))
     one_by_one = [np.mean(a[i]) - np.mean(b[i]) for i in index]
-    assert_same("the exercise", np.array(check.paired_bootstrap.reference(a, b, index)), np.quantile(one_by_one, (0.025, 0.975)), rtol=1e-12)
+    assert_same(
+        "the exercise", np.array(check.paired_bootstrap.reference(a, b, index)), np.quantile(one_by_one, (0.025, 0.975)), rtol=1e-12
+    )
 
 
 @pytest.mark.equation("eq-paired-variance", formula_only=True)

@@ -38,14 +38,14 @@ def test_standardize(rng):
     assert np.abs(scaled.mean(axis=0)).max() < 1e-12
     assert_same("variance one", scaled.var(axis=0), np.ones(4), rtol=1e-12)
     assert np.abs(data.Standardize(train)(test).mean(axis=0)).min() > 1e-3, "over the others only nearly"
-    equal = np.full((8, 1), 0.1)
+    equal = np.full((6, 1), 0.1)
     assert 0 < equal.std() < 1e-16, "the computed deviation of equal numbers"
     assert np.abs(data.Standardize(equal)(equal)).max() < 1e-16 and data.Standardize(equal)([[1.1]]) == pytest.approx(1.0)
     for odd, most in ((1, math.sqrt(29)), (2, math.sqrt(28 / 2))):  # how far one odd row can be, and two equal ones
         for size in (1e3, 1e9):
             rows = np.where(np.arange(30) < odd, size, rng.normal(size=30))[:, None]
             away = np.abs(data.Standardize(rows)(rows)).max()
-            assert away < most and (size < 1e9 or away > (1 - 1e-6) * most)
+            assert away < (1 + 1e-12) * most and (size < 1e9 or away > (1 - 1e-6) * most)
 
 
 @pytest.mark.equation("eq-confusion")
@@ -229,10 +229,9 @@ def test_threshold_of_unequal_costs(rng):
         assert cheaper == (q > 1 / (1 + c)) == (math.log(q / (1 - q)) > -math.log(c))
         weighted = math.log(c * q / (c * q + 1 - q)) - math.log((1 - q) / (c * q + 1 - q))
         assert cheaper == (weighted > 0), "the logit of a weight c, at the threshold of zero"
-    q = rng.random(20_000)  # and on examples: no other threshold costs less
-    y = rng.random(20_000) < q
-    costs = [np.sum((q > t) & ~y) + 4 * np.sum((q <= t) & y) for t in np.linspace(0.02, 0.98, 49)]
-    assert abs(np.linspace(0.02, 0.98, 49)[np.argmin(costs)] - 1 / 5) < 0.05
+    q, grid = rng.random(20_000), np.linspace(0.02, 0.98, 97)  # and of many examples: no other threshold costs less on average
+    costs = [np.sum((1 - q)[q > t]) + 4 * np.sum(q[q <= t]) for t in grid]
+    assert abs(grid[np.argmin(costs)] - 1 / 5) < 0.011
 
 
 @pytest.mark.equation("eq-brier")

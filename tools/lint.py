@@ -179,6 +179,9 @@ def _images(notebook, fault):
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             if shown and len(alt.strip()) < 10:
                 fault(index, "shows an image without a description: set mystnb.image.alt in the cell's metadata")
+            framed = [output for output in cell.outputs if "data" in output and "scrapbook" not in output.metadata]
+            if "figure" in cell.metadata.get("mystnb", {}) and len(framed) != 1:
+                fault(index, f"is a figure with {len(framed)} outputs, each of which would get its label: show the image alone")
             continue
         source = claims.without_code(cell.source) if cell.cell_type == "markdown" else ""
         if re.search(r"!\[\s*\]\(", source):

@@ -93,7 +93,7 @@ def test_clip(model, rng, c):
         assert_same(name, model.gradients()[name], g * min(1, c / norm), rtol=1e-14)
 
 
-@pytest.mark.equation("eq-clip", formula_only=True)
+@pytest.mark.equation("eq-clip")
 def test_clip_is_the_nearest_point_and_moves_the_mean(rng):
     c, g = 1.5, rng.normal(size=(40, 3)) * 2
     clipped = g * np.minimum(1, c / np.linalg.norm(g, axis=1, keepdims=True))

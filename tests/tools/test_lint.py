@@ -138,6 +138,13 @@ EDITS = [
     (with_output(tags=["nbval-skip"]), "tag 'nbval-skip' is not allowed"),
     (with_output(tags=["nbval-ignore-output"]), "no assert stands in it"),
     (lambda found: found.cells[7].metadata.pop("mystnb"), "cell 8: shows an image without a description"),
+    (
+        lambda found: (
+            found.cells[7].metadata["mystnb"].update(figure={"name": "fig-loss"}),
+            found.cells[7].outputs.append(display(text_plain="(0, 1)")),
+        ),
+        "cell 8: is a figure with 2 outputs",
+    ),
     (lambda found: found.cells[6].__setitem__("execution_count", None), "execution count None where 2 belongs"),
     (lambda found: found.cells[6].__setitem__("execution_count", 7), "execution count 7 where 2 belongs"),
     (lambda found: found.metadata.pop("dlcourse"), "no measured budget"),

@@ -227,8 +227,12 @@ def test_threshold_of_unequal_costs(rng):
     for q, c in rng.uniform((0.01, 0.2), (0.99, 12), size=(40, 2)):
         cheaper = (1 - q) * 1 < q * c  # to call it, than not to
         assert cheaper == (q > 1 / (1 + c)) == (math.log(q / (1 - q)) > -math.log(c))
-        weighted = math.log(c * q / (c * q + 1 - q)) - math.log((1 - q) / (c * q + 1 - q))
-        assert cheaper == (weighted > 0), "the logit of a weight c, at the threshold of zero"
+        edge = 1 / (1 + c)
+        assert_same("both cost the same at the edge", (1 - edge) * 1, edge * c, rtol=1e-13)
+        assert_same("the edge in logits", 1 / (1 + math.exp(math.log(c))), edge, rtol=1e-13)
+        weighted = c * q / (c * q + 1 - q)  # the answer of a weight c
+        assert_same("its logit", math.log(weighted / (1 - weighted)), math.log(q / (1 - q)) + math.log(c), rtol=1e-9)
+        assert cheaper == (weighted > 1 / 2)
     q, grid = rng.random(20_000), np.linspace(0.02, 0.98, 97)  # and of many examples: no other threshold costs less on average
     costs = [np.sum((1 - q)[q > t]) + 4 * np.sum(q[q <= t]) for t in grid]
     assert abs(grid[np.argmin(costs)] - 1 / 5) < 0.011

@@ -7,8 +7,8 @@ import time
 def paired_ratio(ours, theirs, calls, rounds=15):
     """Time `calls` calls of each function, `rounds` times in turn -> milliseconds a call, and the ratio ours / theirs (median and range).
 
-    Every turn begins with a call that is not timed: for some milliseconds after its last operation the other side's threads
-    spin on a core, waiting for work that in a training run would come (PyTorch's OpenMP, NumPy's OpenBLAS alike)."""
+    Every turn begins with a pause and a call that is not timed: after their last operation the other side's threads spin on a
+    core for a while, NumPy's OpenBLAS for some 30 ms, waiting for work that in a training run would come."""
     for function in (ours, theirs):  # warm-up: first-touch memory, thread pools
         for _ in range(calls):
             function()
@@ -25,6 +25,7 @@ def paired_ratio(ours, theirs, calls, rounds=15):
 
 
 def _seconds(function, calls):
+    time.sleep(0.05)
     function()
     start = time.perf_counter()
     for _ in range(calls):

@@ -257,7 +257,7 @@ def _norm(name, kind, features, dtype):
 
 
 def whitened(state, images, eps=1e-3):
-    """`state` with filters in the stem of a ResNet that whiten the patches of `images`: w = +- v_k / sqrt(l_k + eps).
+    """`state` with filters in the stem of a ResNet that whiten the patches of `images`: w = +- v_k / sqrt(l_k + eps)  (eq-whitened-stem).
 
     v_k and l_k are the eigenvectors, longest first, and eigenvalues of the covariance of all K x K patches: neighbouring pixels are nearly
     equal, and responses to these filters are uncorrelated and of equal variance, as far as `eps` lets the weak ones. Half of the O filters

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import dlcourse
-from dlcourse import data, reading, schedule, state, tasks, train
+from dlcourse import data, reading, schedule, state, tasks, train, views
 from dlcourse.boundary import check_whole
 from dlcourse.config import (
     BERTConfig,
@@ -194,22 +194,9 @@ _ALL = (
         schedule=schedule.constant(1e-3),
         optimizer="Adam",
     ),
-    # Most of the work is done at 8 x 8 pixels, where a layer of many channels is cheap on a processor
-    Recipe(
-        "resnet-cifar10",
-        "a wide ResNet-14 on CIFAR-10",
-        data="cifar10",
-        config=ResNetConfig(stem=32, widths=(48, 96, 192), blocks=(2, 2, 2), strides=(2, 2, 1)),
-        epochs=12,
-        batch_size=128,
-        schedule=schedule.cosine(0.2, warmup=0.2),
-        optimizer="SGD",
-        options={"momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
-        augment=(augment.crop(2), augment.flip(), augment.smooth(0.1)),
-    ),
     # Few and wide layers, most of them behind a pooling, where many channels are cheap on a processor
     Recipe(
-        "resnet-cifar10-pooled",
+        "resnet-cifar10",
         "a residual network of nine layers, with pooling stages, on CIFAR-10",
         data="cifar10",
         config=ResNetConfig(
@@ -227,6 +214,7 @@ _ALL = (
         options={"momentum": 0.9, "nesterov": True, "weight_decay": 5e-4},
         augment=(augment.crop(2), augment.flip(), augment.smooth(0.1)),
         whiten=True,
+        measure=views.mirrored_accuracy,
     ),
     Recipe(
         "transformer-dates",

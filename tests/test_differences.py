@@ -1,5 +1,7 @@
 """Difference quotients, the complex step, and operations that are counted while they run."""
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -23,6 +25,9 @@ def test_complex_step_needs_a_complex_version():
     x = np.array([1.0, -2.0])
     assert np.array_equal(differences.complex_step(lambda z: np.abs(z).sum(), x), [0.0, 0.0])  # the chapter says so
     np.testing.assert_allclose(differences.central_difference(lambda x: np.abs(x).sum(), x, 1e-6), [1, -1], rtol=1e-9)
+    assert np.array_equal(differences.complex_step(lambda z: np.maximum(z, 0).sum(), x), [1.0, 0.0])  # real parts first
+    with pytest.raises(TypeError):
+        operator.gt(1j, 0.0)
 
 
 def test_counting_changes_nothing(rng):

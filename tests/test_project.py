@@ -33,7 +33,22 @@ LEVELS = {
     "state": 2,
     **dict.fromkeys(BACKENDS, 3),
     **dict.fromkeys(
-        ("data", "schedule", "metrics", "train", "reading", "recipes", "transfer", "plot", "doctor", "tasks", "generate", "scaling"), 4
+        (
+            "data",
+            "schedule",
+            "metrics",
+            "train",
+            "reading",
+            "recipes",
+            "transfer",
+            "plot",
+            "doctor",
+            "tasks",
+            "generate",
+            "scaling",
+            "views",
+        ),
+        4,
     ),
     **dict.fromkeys(("book", "check", "cli", "interactive", "__main__"), 5),
 }

@@ -12,6 +12,9 @@ from dlcourse.differences import central_difference, forward_difference, slope_a
 
 STEP, SMALL, MANY = 1e-5, 1e-4, 2000
 STREAM = 1009  # the directions must not be the numbers that default_rng(0) gave the reader
+COPIES = (
+    "the argument was broadcast: sum over the axes along which it was copied; eq-broadcast-vjp."
+)
 KEPT = "backward ignores dy, or adds to something that it kept. Each term has dy as a factor, once, and a second call begins anew."
 
 
@@ -55,9 +58,12 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
         x, cause = np.copy(arguments[place]), None
         v = np.random.default_rng([seed, STREAM, place + 1]).normal(size=x.shape)
         sentence = _difference(value, x, one, u, v, h, tolerance)
-        if sentence is not None and one.shape == x.shape and x.size <= MANY:
+        if sentence is not None and one.shape != x.shape:
+            cause = COPIES if _copied(x.shape, one.shape) else None
+        elif sentence is not None and x.size <= MANY:
+            parts = _rows(value, u) if x.ndim < np.ndim(y) else ()
             cause = likely_cause(
-                lambda x, value=value: np.sum(u * value(x)), x, one, h, np.shape(y)
+                lambda x, value=value: np.sum(u * value(x)), x, one, h, np.shape(y), parts
             )
         cases.append((_labels(operation, len(given))[place], sentence, cause))
     linear = all(map(_twice, found, again))
@@ -73,10 +79,11 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
     return _told(name, cases)
 
 
-def likely_cause(f, x, found, h=STEP, lengths=()):
+def likely_cause(f, x, found, h=STEP, lengths=(), parts=()):
     """What is wrong with the gradient `found` of the scalar function f at x, in a sentence; None where that can't be told.
 
-    `lengths` are axes, beside those of x, over which a mean or a sum may have been taken."""
+    `lengths` are axes, beside those of x, over which a mean or a sum may have been taken; `parts` are terms of f, functions of x
+    as well: what single rows of the output add to it."""
     right = central_difference(f, x, h)
     scale = np.abs(right).max(initial=0.0)
 
@@ -96,6 +103,8 @@ def likely_cause(f, x, found, h=STEP, lengths=()):
         return f"every entry is {factor:.3g} times the right one{_reason(factor, {*x.shape, *lengths})}."
     if right.ndim == 2 and same(found, right.T):
         return "it is transposed."
+    if any(same(found, central_difference(part, x, h)) for part in parts):
+        return "it is the gradient of one row alone. Every row uses it: add up the gradients of all; eq-broadcast-vjp."
     wrong = np.argwhere(~(np.abs(found - right) <= SMALL * scale))
     first = tuple(int(i) for i in wrong[0])
     one = np.zeros_like(x)
@@ -162,7 +171,7 @@ def _twice(one, other):
 
 def _difference(value, x, found, u, v, h, tolerance):
     if found.shape != x.shape:
-        return f"its gradient has shape {found.shape}, but it has shape {x.shape}"
+        return f"its gradient has shape {found.shape}, but the argument has shape {x.shape}"
     measured, promised = slope_along(value, x, u, v, h), float(np.sum(found * v))
     # the deviation of <found, v> over draws of v: a sum of absolute terms would hide one wrong entry among many
     size = float(np.linalg.norm(found * v))
@@ -174,6 +183,19 @@ def _difference(value, x, found, u, v, h, tolerance):
         f"along a random direction the slope is {text(measured, None, digits)}, "
         f"backward says {text(promised, None, digits)}"
     )
+
+
+def _rows(value, u):
+    """What the first and the last row of the output add to <u, value(x)>, as functions of x."""
+    return [lambda x, n=n: np.sum(u[n] * value(x)[n]) for n in (0, -1) if len(u)]
+
+
+def _copied(shape, other):
+    """Does broadcasting turn the one shape into the other?"""
+    try:
+        return np.broadcast_shapes(shape, other) == other
+    except ValueError:
+        return False
 
 
 def _reason(factor, lengths):

@@ -36,6 +36,11 @@ def chain_cost(sizes):
 
 
 chain_cost.diagnose(
+    "both numbers are the count of one order. Forward begins with J_2 J_1, reverse with J_K J_(K-1).",
+    lambda sizes: (_costs(sizes)[0],) * 2,
+    lambda sizes: (_costs(sizes)[1],) * 2,
+)
+chain_cost.diagnose(
     "forward and reverse are exchanged. Forward begins at the inputs, so its products keep s_0 columns.",
     lambda sizes: _costs(sizes)[::-1],
 )
@@ -108,6 +113,13 @@ def _from_the_left(dy, shape):
     return dy.sum(axis=tuple(range(len(shape), dy.ndim)))
 
 
+def _compared_from_the_left(dy, shape):
+    for k, (copied, own) in enumerate(zip(dy.shape, shape)):  # noqa: B905
+        if copied != own:
+            dy = dy.sum(axis=k, keepdims=True)
+    return dy.reshape(shape)
+
+
 def _first_copy(dy, shape):
     dy = dy[(0,) * (dy.ndim - len(shape))]
     return dy[tuple(slice(0, 1) if n == 1 else slice(None) for n in shape)]
@@ -157,6 +169,7 @@ sum_to_shape.diagnose(
 sum_to_shape.diagnose(
     "the axes are counted from the left. Broadcasting lines shapes up at their last axes.",
     _from_the_left,
+    _compared_from_the_left,
 )
 sum_to_shape.diagnose(
     "the gradient of the first copy alone. All copies act on the loss: add their gradients.",
@@ -214,8 +227,18 @@ def forgotten_path(x):
 
 
 def share(x):
-    """Its outputs sum to 1, so that a cotangent of ones can't see that the gradient is missing."""
-    return x / x.sum(), lambda dy: 0 * dy
+    """The mean of dy should be weighted by x / x.sum(): for a cotangent of ones it is the same."""
+    return x / x.sum() + x, lambda dy: dy + (dy - dy.mean()) / x.sum()
+
+
+def coupled(x):
+    """Right, quadratic, and its Jacobian is not symmetric."""
+    return x * x.sum(), lambda dy: dy * x.sum() + (dy * x).sum()
+
+
+def rows(x):
+    """Right, quadratic, and its output has another shape than its input."""
+    return (x * x).sum(-1), lambda dy: 2 * dy[..., None] * x
 
 
 def nothing(x):
@@ -223,11 +246,11 @@ def nothing(x):
     return 0 * x, lambda dy: 0 * dy
 
 
-def _judged(operation, h, *shape):
+def _judged(operation, h, *shape, outputs=None):
     return lambda rng: (
         operation,
         rng.uniform(0.5, 1.5, size=shape),
-        rng.normal(size=shape),
+        rng.normal(size=outputs or shape),
         rng.normal(size=shape),
         h,
     )
@@ -262,6 +285,18 @@ def _one_sided(measured, promised, operation, x, u, v, h):
     return (u * (up - y)).sum() / h, promised
 
 
+def _promised_by_v(operation, x, u, v, h):
+    return _right(operation, x, u, v, h)[0], (operation(x)[1](v) * u).sum()
+
+
+def _ones_measured(operation, x, u, v, h):
+    return _right(operation, x, np.ones_like(u), v, h)[0], _right(operation, x, u, v, h)[1]
+
+
+def _ones_promised(operation, x, u, v, h):
+    return _right(operation, x, u, v, h)[0], _right(operation, x, np.ones_like(u), v, h)[1]
+
+
 def _in_place(operation, x, u, v, h):
     promised = (operation(x)[1](u) * v).sum()
     x += h * v
@@ -294,14 +329,26 @@ def _unguarded(measured, promised):
     Case("twice too large", _judged(doubled, 0.1, 3), tolerance=1e-6),
     Case("a wrong sign", _judged(wrong_sign, 0.1, 2, 3), tolerance=1e-6),
     Case("a forgotten path", _judged(forgotten_path, 0.1, 3, 2), tolerance=1e-6),
-    Case("a gradient that ones can't see", _judged(share, 0.01, 4), tolerance=1e-6),
+    Case("a mistake that ones can't see", _judged(share, 0.1, 4), tolerance=1e-6),
+    Case(
+        "a Jacobian that is not symmetric",
+        _judged(coupled, 0.1, 3, 2),
+        right=lambda *_: 0.0,
+        tolerance=1e-6,
+    ),
+    Case(
+        "an output of another shape",
+        _judged(rows, 0.1, 2, 3, outputs=(2,)),
+        right=lambda *_: 0.0,
+        tolerance=1e-6,
+    ),
     Case("both slopes zero", _judged(nothing, 0.1, 3)),
 )
 def gradient_error(operation, x, u, v, h):
     """gradient_error(operation, x, u, v, h) -> error: |measured - promised| / max(|measured|, |promised|), 0 where both are 0.
 
     operation(x) returns y, backward. measured = sum(u (y(x + h v) - y(x - h v))) / (2 h), promised = sum(backward(u) v) (eq-gradient-test).
-    x, v (...) and y, u (...) are arrays of one shape, h and error are numbers. x stays as it is."""
+    x, v are of one shape, y, u of one, h and error are numbers. x stays as it is."""
     return _relative(*_right(operation, x, u, v, h))
 
 
@@ -332,6 +379,10 @@ gradient_error.diagnose(
     _error_with(_right, lambda m, p: abs(m - p) / abs(m) if m != 0 else 0.0),
 )
 gradient_error.diagnose(
+    "divided by the larger of the two slopes, not of their absolute values: both may be negative.",
+    _error_with(_right, lambda m, p: abs(m - p) / max(m, p) if max(m, p) != 0 else 0.0),
+)
+gradient_error.diagnose(
     "the error has a sign. Take the absolute value: -2 would pass every test for < 1e-6.",
     _error_with(
         _right,
@@ -345,6 +396,15 @@ gradient_error.diagnose(
 gradient_error.diagnose(
     "u is not used: this is the cotangent of ones, which does not see what the outputs' sum hides. Weigh y by u, and call backward(u).",
     lambda operation, x, u, v, h: _relative(*_right(operation, x, np.ones_like(u), v, h)),
+)
+gradient_error.diagnose(
+    "u is used on one side only. The same u weighs y and goes into backward: backward(u).",
+    _error_with(_ones_measured),
+    _error_with(_ones_promised),
+)
+gradient_error.diagnose(
+    "backward takes v. It takes u, the weights of the outputs; v weighs its result.",
+    _error_with(_promised_by_v),
 )
 gradient_error.diagnose(
     "v is not used: every entry moves by h. Move x by h v, and weigh the gradient by v.",
@@ -409,6 +469,24 @@ def _rows_only(f, x, h):
     for i in range(len(x)):
         z = x.astype(complex)
         z[i] += 1j * h
+        gradient[i] = f(z).imag / h
+    return gradient
+
+
+def _along_the_first_axis(f, x, h):
+    gradient = np.zeros(len(x))
+    for i in range(len(x)):
+        z = x.astype(complex)
+        z[i] += 1j * h
+        gradient[i] = f(z).imag / h
+    return gradient
+
+
+def _replaced(f, x, h):
+    gradient = np.zeros_like(x)
+    for i in np.ndindex(x.shape):
+        z = x.astype(complex)
+        z[i] = 1j * h
         gradient[i] = f(z).imag / h
     return gradient
 
@@ -478,12 +556,17 @@ complex_step.diagnose(
     lambda f, x, h: f(x + 1j * h).imag / h,
 )
 complex_step.diagnose(
+    "the step stands in the place of x[i]. Add it: z[i] += 1j * h.",
+    _replaced,
+)
+complex_step.diagnose(
     "the entries before keep their steps. Start each entry from a fresh copy of x.",
     _never_back,
 )
 complex_step.diagnose(
     "x[i] moves a whole row where x has more axes. Loop over np.ndindex(x.shape).",
     _rows_only,
+    _along_the_first_axis,
 )
 complex_step.diagnose(
     "the argument h is not used: the step is another one.",

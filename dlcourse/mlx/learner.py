@@ -131,7 +131,8 @@ class Learner:
         return mx.array(np.asarray(array, np.int32))
 
     def _floats(self, array):
-        return mx.array(np.asarray(array)).astype(self.model.dtype)
+        # MLX takes no negative strides, as in x[:, ::-1]
+        return mx.array(np.ascontiguousarray(array)).astype(self.model.dtype)
 
 
 def _to_numpy(logits):

@@ -108,7 +108,28 @@ def test_close_slopes_are_told_apart():
 
 def test_a_shape_that_does_not_fit():
     result = check.gradient(layer(lambda x, w, b: (x, w.T, b)), X, W, B)
-    assert "gradient of linear: weight FAILED: its gradient has shape (5, 3), but it has shape (3, 5)" in result.lines
+    assert "gradient of linear: weight FAILED: its gradient has shape (5, 3), but the argument has shape (3, 5)" in result.lines
+    assert result.causes == []
+
+
+@pytest.mark.parametrize(("shape", "grown"), [((3,), (7, 3)), ((7, 1), (7, 3)), ((), (7, 3)), ((1, 3), (7, 3))])
+def test_a_sum_over_copies_that_is_missing(shape, grown):
+    def shifted(x, b):
+        return x + b, lambda dy: (dy, dy)
+
+    result = check.gradient(shifted, np.ones((7, 3)), RNG.normal(size=shape))
+    assert f"gradient of shifted: b FAILED: its gradient has shape {grown}, but the argument has shape {shape}" in result.lines
+    assert result.causes == ["the argument was broadcast: sum over the axes along which it was copied; eq-broadcast-vjp."]
+
+
+@pytest.mark.parametrize("row", [0, -1])
+def test_the_gradient_of_one_row_alone(row):
+    def shifted(x, bias):
+        return x + bias, lambda dy: (dy, dy[row])
+
+    words = "it is the gradient of one row alone. Every row uses it: add up the gradients of all; eq-broadcast-vjp."
+    assert check.gradient(shifted, X, RNG.normal(size=5)).causes == [words]
+    assert check.gradient(shifted, X[:1], RNG.normal(size=5)).passed  # there is one row only
 
 
 def test_a_backward_that_keeps_something():

@@ -10,11 +10,13 @@ import pytest
 
 from dlcourse import check, count
 from dlcourse.config import ResNetConfig
-from dlcourse.initial import initial_state
+from dlcourse.initial import initial_state, whitened
+from dlcourse.numpy import SGD, Learner
 from dlcourse.numpy import convolution as c
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.resnet import ResidualBlock, ResNet
 from dlcourse.state import fold_norms
+from dlcourse.views import mirrored
 from tests.equations import assert_lines_agree, assert_same, numerical_gradient, numerical_jacobian
 
 EPS = 1e-5  # of the norms
@@ -317,3 +319,38 @@ def test_scaled_branch():
     for blocks in (1, 10, 1000):
         assert (1 + 2 / blocks) ** blocks < math.e**2
     assert_same("27 blocks", 3.0**27, 7.6e12, rtol=0.01)
+
+
+@pytest.mark.equation("eq-whitened-stem")
+def test_whitened_stem(rng):
+    images, eps = rng.normal(size=(5, 6, 7, 2)) @ rng.normal(size=(2, 2)) + 3.0, 0.1
+    patches = np.array([images[n, i : i + 3, j : j + 3].ravel() for n in range(5) for i in range(4) for j in range(5)])
+    centred = patches - patches.mean(axis=0)
+    covariance = sum(np.outer(p, p) for p in centred) / len(centred)
+    values, vectors = np.linalg.eigh(covariance)
+    for value, v in zip(values, vectors.T, strict=True):
+        w = v / np.sqrt(value + eps)
+        lines = [((centred @ w) ** 2).mean(), w @ covariance @ w, value / (value + eps)]  # the variance of the response to w
+        assert_lines_agree(lines, rtol=1e-10)
+    for v, u in itertools.combinations(vectors.T, 2):  # no correlation between two responses
+        assert abs(v @ covariance @ u) < 1e-10
+    found = whitened(initial_state(ResNetConfig((6, 7, 2), stem=36), 0, np.float64), images, eps)["stem.weight"].reshape(36, -1)
+    expected = (vectors / np.sqrt(values + eps)).T[::-1]  # longest first
+    signs = np.sign((found[:18] * expected).sum(axis=1))
+    assert_same("implementation", found[:18], expected * signs[:, None], rtol=1e-9)
+    assert_same("the same with -", found[18:], -found[:18], rtol=0)
+
+
+@pytest.mark.equation("eq-mirrored")
+def test_mean_over_an_image_and_its_mirror_image(rng):
+    config = ResNetConfig((6, 6, 2), stem=3, widths=(4,), blocks=(1,), strides=(1,), outputs=5)
+    model = ResNet(config)
+    model.load_state(initial_state(config, 0, np.float64))
+    learner, x = Learner(model, SGD(model)), rng.normal(size=(7, 6, 6, 2))
+    z, other = model.eval()(x)[0], model.eval()(x[:, :, [5, 4, 3, 2, 1, 0]])[0]
+    assert abs(z - other).max() > 1e-3
+    p, q = (np.exp(a) / np.exp(a).sum(axis=-1, keepdims=True) for a in (z, other))
+    geometric = np.sqrt(p * q)
+    lines = [np.exp((z + other) / 2), geometric, np.exp(mirrored(learner, x, batch_size=3))]
+    assert_lines_agree([line / line.sum(axis=-1, keepdims=True) for line in lines], rtol=1e-10)
+    assert_same("implementation", mirrored(learner, x), (z + other) / 2, rtol=1e-12)

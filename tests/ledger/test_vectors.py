@@ -17,7 +17,7 @@ from dlcourse.operations import watch
 from tests.equations import assert_lines_agree, assert_same, numerical_gradient, numerical_jacobian
 
 BROADCASTS = [((3,), (4, 3)), ((4, 1), (4, 3)), ((1, 3), (2, 4, 3)), ((3, 1), (2, 3, 4)), ((), (2, 3)), ((2, 3), (2, 3))]
-SIZES = [(784, 128, 64, 1), (6, 5, 4, 1), (2, 50, 40, 300), (5, 5, 5), (3, 4)]
+SIZES = [(784, 128, 64, 1), (6, 5, 4, 1), (2, 50, 40, 300), (5, 5, 5), (3, 4), (10, 200, 10, 10)]
 
 
 def place(i, a, n):
@@ -109,6 +109,10 @@ def test_remainder(rng):
     v = rng.normal(size=4)
     rests = [np.linalg.norm(g(x + t * v) - g(x) - jacobian(x) @ (t * v)) for t in (1e-3, 1e-4)]
     assert 98 < rests[0] / rests[1] < 102, "a tenth of the step, a hundredth of the error"
+    J, other = jacobian(x) @ v, 1.01 * jacobian(x) @ v  # J' v is not J v: the difference is left, times t
+    rests = [np.linalg.norm(g(x + t * v) - g(x) - t * other) for t in (1e-6, 1e-7)]
+    assert 9.9 < rests[0] / rests[1] < 10.1
+    assert_same("t |(J - J') v|", rests[1], 1e-7 * np.linalg.norm(J - other), rtol=1e-3)
     parabola = [abs((1.5 + 0.3) ** 2 - 1.5**2 - 3 * 0.3), 2 / 2 * 0.3**2]  # M = 2: the bound is reached
     assert_lines_agree(parabola, rtol=1e-13)
 
@@ -222,6 +226,21 @@ def test_cost_of_both_orders(rng, sizes):
 def test_cost_in_the_picture():
     assert_same("6, 5, 4, 1", check.chain_cost.reference((6, 5, 4, 1)), [4 * 5 * 6 + 1 * 4 * 6, 1 * 4 * 5 + 1 * 5 * 6], rtol=0)
     assert check.chain_cost.reference((6, 5, 4, 1)) == (144, 50)
+    # As many outputs as inputs: the layers between decide.
+    assert check.chain_cost.reference((10, 1000, 10, 10)) == (101_000, 200_000)
+    assert check.chain_cost.reference((10, 10, 1000, 10)) == (200_000, 101_000)
+
+
+@pytest.mark.equation("eq-order-cost")
+@pytest.mark.parametrize("K", [2, 3, 5, 10])
+def test_gain_in_a_wide_chain(K):
+    """K - 1 layers of n units in front of one output: ((K - 2) n + 1) / (K - 1), which grows with n, and with K."""
+    ratios = []
+    for n in (10, 1000):
+        forward, reverse = check.chain_cost.reference((n,) * K + (1,))
+        assert_same("forward / reverse", [forward / reverse], [((K - 2) * n + 1) / (K - 1)], rtol=1e-15)
+        ratios.append(forward / reverse)
+    assert K == 2 or ratios[1] > ratios[0]
 
 
 @pytest.mark.equation("eq-gradient-cost", formula_only=True)
@@ -232,10 +251,10 @@ def test_cost_of_a_gradient(rng, sizes, examples):
     model, tally = MLP(config), {}
     model.load_state(initial_state(config, 0, np.float64))
     logits, backward = model(watch(rng.normal(size=(examples, sizes[0])), tally))
-    F = 2 * examples * sum(i * o for i, o in itertools.pairwise(sizes))
-    assert_same("F", tally["matmul"], F, rtol=0)
+    F = 2 * sum(i * o for i, o in itertools.pairwise(sizes))
+    assert_same("N F", tally["matmul"], examples * F, rtol=0)
     backward(watch(rng.normal(size=logits.shape), tally))
-    assert_same("3 F + 2 N sum s", tally["matmul"], 3 * F + 2 * examples * sum(sizes[1:]), rtol=0)
+    assert_same("3 N F + 2 N sum s", tally["matmul"], 3 * examples * F + 2 * examples * sum(sizes[1:]), rtol=0)
     model.need_dx, counted = False, tally.pop("matmul")
     logits, backward = model(watch(rng.normal(size=(examples, sizes[0])), tally))
     backward(watch(rng.normal(size=logits.shape), tally))
@@ -292,7 +311,12 @@ def test_error_of_the_forward_difference(name):
 @pytest.mark.equation("eq-central-difference")
 @pytest.mark.parametrize("name", F1)
 def test_truncation_of_the_central_difference(name):
-    function, slope, _, third = F1[name]
+    function, slope, second, third = F1[name]
+    for sign in (1, -1):  # Taylor's formula: some xi on that side has the third derivative that is left
+        x, h = 0.3, 0.1
+        rest = (function(x + sign * h) - (function(x) + sign * h * slope(x) + h * h / 2 * second(x))) / (sign * h**3 / 6)
+        low, high = sorted(float(third(t)) for t in (x, x + sign * h))
+        assert low <= rest <= high
     for x, h in itertools.product((0.3, 0.8), (0.1, 0.02)):
         rest = ((function(x + h) - function(x - h)) / (2 * h) - slope(x)) / (h * h / 12)
         ends = [float(third(t)) for t in (x - h, x, x + h)]
@@ -431,6 +455,18 @@ def test_chance_of_missing_an_error(rng):
         assert 0.97 < share / math.erf(tau / math.sqrt(2)) < 1.03, "the integral of the density"
         assert share <= bound * 1.03
     assert_lines_agree([2 * 0.1 / math.sqrt(2 * math.pi), 0.1 * math.sqrt(2 / math.pi)], rtol=1e-15)
+    E = np.outer(rng.normal(size=30), [1.0, -1.0, 0.0])  # linear in u, and a u of ones is sent to zero
+    assert np.abs(E @ np.ones(3)).max() == 0 < np.abs(E @ rng.normal(size=3)).min()
+
+
+def test_one_wrong_entry_among_many_stands_out(rng):
+    """The error of one entry beside the root of the sum of the squared terms: about 1 / sqrt(n)."""
+    for n in (100, 10_000):
+        shares = []
+        for _ in range(200):
+            terms = rng.normal(size=n) * rng.normal(size=n)
+            shares.append(abs(terms[0]) / np.linalg.norm(terms))
+        assert 0.3 < np.mean(shares) * math.sqrt(n) < 1.5
 
 
 def test_a_cotangent_of_ones_sees_nothing(rng):

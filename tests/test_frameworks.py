@@ -119,7 +119,7 @@ def binary_cross_entropy(torch, mx, nn):
     np.testing.assert_allclose(same.item(), of_probabilities, rtol=1e-6)
 
 
-@row("divergence, `kl_div`", "mean over all entries", "one number a row")
+@row("divergence, `kl_div`", "target of probabilities; mean over all entries", "target of logarithms; one number a row")
 def divergence(torch, mx, nn):
     log_p, q = np.log(np.float32([[0.5, 0.5], [0.9, 0.1]])), np.float32([[0.25, 0.75], [0.5, 0.5]])
     rows = (q * (np.log(q) - log_p)).sum(axis=1)
@@ -127,6 +127,8 @@ def divergence(torch, mx, nn):
         ours = torch.nn.functional.kl_div(torch.tensor(log_p), torch.tensor(q))
     np.testing.assert_allclose(ours.item(), rows.sum() / 4, rtol=1e-5)
     np.testing.assert_allclose(numbers(nn.losses.kl_div_loss(mx.array(log_p), mx.array(np.log(q)))), rows, rtol=1e-5)
+    same_arguments = numbers(nn.losses.kl_div_loss(mx.array(log_p), mx.array(q)))
+    assert np.all(same_arguments > 5 * rows)  # and no message
 
 
 @row("Adam", "corrects", "`bias_correction=True`")
@@ -235,17 +237,18 @@ def rms_norm(torch, mx, nn):
     np.testing.assert_allclose(numbers(nn.RMSNorm(2)(mx.array(x))), x / np.sqrt(1e-6 + 1e-5), rtol=1e-5)
 
 
-@row("standard deviation", "divides by $N - 1$", "divides by $N$")
+@row("standard deviation", "divides by $n - 1$", "divides by $n$")
 def deviation(torch, mx, nn):
     x = np.float32([1, 2, 3, 6])
     np.testing.assert_allclose(torch.std(torch.tensor(x)), x.std(ddof=1), rtol=1e-6)
     np.testing.assert_allclose(mx.std(mx.array(x)).item(), x.std(), rtol=1e-6)
 
 
-@row("whole numbers", "int64", "int32")
+@row("whole numbers from a list", "int64", "int32")
 def whole_numbers(torch, mx, nn):
     assert torch.tensor([1]).dtype == torch.int64
     assert mx.array([1]).dtype == mx.int32
+    assert mx.array(np.array([1], np.int64)).dtype == mx.int64  # an array keeps its own
 
 
 @row("`argmax`", "int64", "`4294967295`")
@@ -269,7 +272,7 @@ def double_precision(torch, mx, nn):
     assert 1e-12 < error < 1e-6
 
 
-@row("index out of range", "`IndexError`", "no error")
+@row("index out of range", "`IndexError`; on CUDA a failed assertion", "no error")
 def out_of_range(torch, mx, nn):
     with pytest.raises(IndexError):
         torch.tensor([1.0, 2.0])[5]
@@ -293,9 +296,10 @@ def seeds(torch, mx, nn):
     assert not np.allclose(torch.rand(4).numpy(), numbers(mx.random.uniform(shape=(4,))))
 
 
-@row("`axis` of a sum", "`dim=`", "`axis=`")
+@row("`dim=1` in a sum", "yes, and `axis=1` too", "only `axis=1`")
 def axes(torch, mx, nn):
     assert torch.ones(2, 3).sum(dim=1).tolist() == [3.0, 3.0]
+    assert torch.ones(2, 3).sum(axis=1).tolist() == [3.0, 3.0]
     assert mx.ones((2, 3)).sum(axis=1).tolist() == [3.0, 3.0]
     with pytest.raises(TypeError):
         mx.ones((2, 3)).sum(dim=1)

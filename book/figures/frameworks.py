@@ -19,14 +19,15 @@ def rect(x, y, width, height, colour, opacity=0.22, dash=""):
 
 
 def loop():
-    """One training step: five rows, three frameworks; orange where the gradient lives."""
-    columns = {"NumPy, this book": 235, "PyTorch": 480, "MLX": 744}
+    """One training step: six rows, three frameworks; orange where the gradient lives."""
+    columns = {"NumPy, this book": 235, "PyTorch": 480, "MLX": 778}
     rows = [
         ("forward", ("z, backward = model(x)", "z = model(x)", "def loss_of(x, y): ...")),
         ("loss", ("loss, back = f(z, y)", "loss = f(z, y)", "h = value_and_grad(model, loss_of)")),
+        ("clear", ("model.zero_gradients()", "optimizer.zero_grad()", "nothing")),
         ("gradients", ("backward(back())", "loss.backward()", "loss, g = h(x, y)")),
         ("update", ("p.data -= lr * p.grad", "optimizer.step()", "optimizer.update(model, g)")),
-        ("wait", ("nothing", "loss.item(), on a GPU", "mx.eval(model.parameters())")),
+        ("wait", ("nothing", "on a GPU: loss.item()", "mx.eval(model.parameters(), optimizer.state)")),
     ]
     homes = ("lives in p.grad", "lives in p.grad", "is a value, g")
     body = [text(x, 28, name, BLUE, 16) for name, x in columns.items()]
@@ -35,12 +36,12 @@ def loop():
         body.append(text(98, y + 27, name, GREY, 14, "end"))
         for x, cell in zip(columns.values(), cells, strict=True):
             colour = ORANGE if name == "gradients" else BLUE
-            left, width = (x - 118, 236) if x < 700 else (x - 138, 276)
+            left, width = (x - 118, 236) if x < 700 else (x - 172, 344)
             body.append(rect(left, y + 4, width, 38, colour, 0.16))
             body.append(code(left + width / 2, y + 28, cell, colour))
-    body.append(text(98, 344, "the gradient", ORANGE, 13, "end"))
-    body += [text(x, 344, home, ORANGE, 13, weight=500) for x, home in zip(columns.values(), homes, strict=True)]
-    return svg(892, 358, "One training step in three frameworks", body)
+    body.append(text(98, 400, "the gradient", ORANGE, 13, "end"))
+    body += [text(x, 400, home, ORANGE, 13, weight=500) for x, home in zip(columns.values(), homes, strict=True)]
+    return svg(958, 414, "One training step in three frameworks", body)
 
 
 def line(x1, y1, x2, y2, colour, width=1.5, dash=""):

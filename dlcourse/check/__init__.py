@@ -29,6 +29,7 @@ from dlcourse.check.convolution import (
 from dlcourse.check.engine import Case, Diagnosis, Exercise, Result, exercise
 from dlcourse.check.evaluation import (
     calibration_gap,
+    paired_bootstrap,
     precision_recall_f1,
     rank_auc,
     standardize_split,
@@ -168,6 +169,7 @@ EXERCISES = {
         precision_recall_f1,
         rank_auc,
         calibration_gap,
+        paired_bootstrap,
         soft_threshold,
         ridge_weights,
         bias_variance,

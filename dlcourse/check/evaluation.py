@@ -26,20 +26,33 @@ def _tables(rows, others, columns=3, shift=0.0):
     return make
 
 
-def _constant(rng):
-    train, test = _tables(8, 4)(rng)
-    train[:, 1] = 2.0
-    return train, test
+def _constant(value):
+    def make(rng):
+        train, test = _tables(8, 4)(rng)
+        train[:, 1] = value
+        return train, test
+
+    return make
 
 
 def _scaled(fit, deviation=None):
-    """Both tables by mean and deviation of `fit(train, test)`; a deviation of 0 becomes 1."""
+    """Both tables by mean and deviation of `fit(train, test)`; that of a constant column is 1."""
 
     def wrong(train, test):
         rows = fit(train, test)
         s = rows.std(axis=0) if deviation is None else deviation(rows)
-        s = np.where(s == 0, 1.0, s)
+        s = np.where(rows.max(axis=0) > rows.min(axis=0), s, 1.0)
         return (train - rows.mean(axis=0)) / s, (test - rows.mean(axis=0)) / s
+
+    return wrong
+
+
+def _divided(deviation):
+    """Both tables by the mean of the training rows and by `deviation(train)`, without a thought of constant columns."""
+
+    def wrong(train, test):
+        with np.errstate(all="ignore"):
+            return tuple((x - train.mean(axis=0)) / deviation(train) for x in (train, test))
 
     return wrong
 
@@ -59,9 +72,13 @@ def _along_rows(train, test):
     return tuple(parts)
 
 
-def _by_zero(train, test):
-    with np.errstate(all="ignore"):
-        return tuple((x - train.mean(axis=0)) / train.std(axis=0) for x in (train, test))
+def _positive_deviation(rows):
+    s = rows.std(axis=0)
+    return np.where(s > 0, s, 1.0)
+
+
+def _not_shifted(train, test):
+    return train / Standardize(train).deviation, test / Standardize(train).deviation
 
 
 def _train(train, test):
@@ -79,7 +96,8 @@ def _to_unit_interval(train, test):
     Case("shapes", _tables(6, 4), shapes),
     Case("random", _tables(20, 7)),
     Case("other test rows", _tables(20, 7, shift=5.0)),
-    Case("a constant column", _constant),
+    Case("a constant column", _constant(2.0)),
+    Case("a constant column of 0.1", _constant(0.1)),
     Case("one test row", _tables(8, 1)),
     Case("as many columns as rows", _tables(4, 4, columns=4)),
 )
@@ -109,7 +127,15 @@ standardize_split.diagnose(
 )
 standardize_split.diagnose(
     "a constant column is divided by zero. Divide it by one.",
-    _by_zero,
+    _divided(lambda rows: rows.std(axis=0)),
+)
+standardize_split.diagnose(
+    "the computed deviation of equal numbers may be 1e-17 and not 0. Ask whether the maximum is larger than the minimum.",
+    _divided(_positive_deviation),
+)
+standardize_split.diagnose(
+    "a small number is added to the deviation. Divide by the deviation itself, and by one where a column is constant.",
+    *(_divided(lambda rows, e=e: rows.std(axis=0) + e) for e in (1e-5, 1e-6, 1e-8, 1e-12)),
 )
 standardize_split.diagnose(
     "one mean and one deviation for the whole table. Each column has its own: axis=0.",
@@ -122,6 +148,22 @@ standardize_split.diagnose(
 standardize_split.diagnose(
     "the mean is taken away, but nothing is divided.",
     _scaled(_train, lambda rows: np.ones(rows.shape[1])),
+)
+standardize_split.diagnose(
+    "divided by the deviation, but the mean is not taken away.",
+    _not_shifted,
+)
+standardize_split.diagnose(
+    "the test rows come back as they were. Scale them too, with the numbers of the training rows.",
+    lambda train, test: (Standardize(train)(train), test),
+)
+standardize_split.diagnose(
+    "the training rows are divided by the deviation, the test rows are only shifted.",
+    lambda train, test: (Standardize(train)(train), test - train.mean(axis=0)),
+)
+standardize_split.diagnose(
+    "mean and deviation are those of the test rows, for both parts. Learn them from the training rows.",
+    _scaled(lambda train, test: test),
 )
 standardize_split.diagnose(
     "scaled to the range from 0 to 1. Asked for are mean 0 and deviation 1.",
@@ -167,6 +209,23 @@ def _with_recall(recall):
     return wrong
 
 
+def _with_part(part):
+    """`part` of the examples in the place of TP."""
+
+    def wrong(predicted, labels):
+        tp, fp, fn, tn = _four(predicted, labels)
+        hits = part(tp, fp, fn, tn)
+        return _ratio(hits, tp + fp), _ratio(hits, tp + fn), _ratio(2 * hits, 2 * tp + fp + fn)
+
+    return wrong
+
+
+def _one_for_nothing(predicted, labels):
+    tp, fp, fn, _ = _four(predicted, labels)
+    shares = (tp, tp + fp), (tp, tp + fn), (2 * tp, 2 * tp + fp + fn)
+    return tuple(part / whole if whole else 1.0 for part, whole in shares)
+
+
 def _undefined(predicted, labels):
     tp, fp, fn, _ = (float(n) for n in _four(predicted, labels))
     with np.errstate(all="ignore"):
@@ -197,7 +256,7 @@ def _given(predicted, labels):
 
 @exercise(
     ("precision", "recall", "f1"),
-    Case("by hand", _given([1, 1, 1, 0, 0, 1], [1, 0, 0, 1, 0, 1]), show=True),
+    Case("by hand", _given([1, 1, 1, 0, 0, 0, 0, 0], [1, 1, 0, 1, 1, 0, 0, 0]), show=True),
     Case("all right", _given([0, 1, 1], [0, 1, 1]), show=True),
     Case("nothing is called", _given([0, 0, 0], [0, 1, 0]), show=True),
     Case("nothing is there", _given([1, 0, 0], [0, 0, 0]), show=True),
@@ -233,6 +292,20 @@ precision_recall_f1.diagnose(
     _undefined,
 )
 precision_recall_f1.diagnose(
+    "F1 from precision and recall is 0 / 0 where both are 0. Use 2 TP / (2 TP + FP + FN), or return 0 there.",
+    _with_f1(lambda p, r: 2 * p * r / (p + r) if p + r else np.nan),
+    _with_f1(lambda p, r: 2 * p * r / (p + r)),
+    _with_f1(lambda p, r: 2 * float(p) * float(r) / (float(p) + float(r))),
+)
+precision_recall_f1.diagnose(
+    "0 / 0 is called 1. Where nothing is called, or nothing is there, return 0.",
+    _one_for_nothing,
+)
+precision_recall_f1.diagnose(
+    "all right answers are counted as true positives. A true positive is called positive, too.",
+    _with_part(lambda tp, fp, fn, tn: tp + tn),
+)
+precision_recall_f1.diagnose(
     "these are the numbers of class 0. Positive is class 1.",
     lambda predicted, labels: _right_scores(predicted, labels, 0),
 )
@@ -251,6 +324,14 @@ precision_recall_f1.diagnose(
 precision_recall_f1.diagnose(
     "that is the share of negatives that are called negative. Recall is the share of positives that are found.",
     _with_recall(lambda tp, fp, fn, tn: _ratio(tn, tn + fp)),
+)
+precision_recall_f1.diagnose(
+    "recall is divided by all examples. Divide by those that are positive.",
+    _with_recall(lambda tp, fp, fn, tn: tp / (tp + fp + fn + tn)),
+)
+precision_recall_f1.diagnose(
+    "the accuracy took the place of the recall. Divide the positives that are found by the positives.",
+    _with_recall(lambda tp, fp, fn, tn: (tp + tn) / (tp + fp + fn + tn)),
 )
 
 
@@ -277,6 +358,28 @@ def _from_ranks(ranks, subtract=True):
 
 def _order(scores):
     return np.argsort(np.argsort(scores, kind="stable"), kind="stable") + 1
+
+
+def _by_steps(order):
+    """The area of the curve with one step for each example, in the order given."""
+
+    def wrong(scores, labels):
+        y = labels[order(scores)]
+        tpr, fpr = (np.append(0, np.cumsum(part) / part.sum()) for part in (y, 1 - y))
+        return np.trapezoid(tpr, fpr)
+
+    return wrong
+
+
+def _at(thresholds):
+    """The area below the points of these thresholds, rising."""
+
+    def wrong(scores, labels):
+        t = thresholds(scores)[::-1, None]
+        tpr, fpr = ((scores[labels == c] >= t).mean(axis=1) for c in (1, 0))
+        return np.trapezoid(tpr, fpr)
+
+    return wrong
 
 
 def _drawn_scores(size, values, share=0.4):
@@ -349,8 +452,33 @@ rank_auc.diagnose(
     _from_ranks(metrics.ranks, subtract=False),
 )
 rank_auc.diagnose(
+    "argsort gives the place of each rank, not the rank of each place. Apply it twice, and let equal scores share their ranks.",
+    _from_ranks(lambda scores: np.argsort(scores, kind="stable") + 1),
+)
+rank_auc.diagnose(
     "equal scores are ranked by their place in the array. They share the mean of their ranks.",
     _from_ranks(_order),
+)
+rank_auc.diagnose(
+    "equal scores are passed one after the other. All of one score pass the threshold together.",
+    _by_steps(lambda scores: np.argsort(-scores, kind="stable")),
+    _by_steps(lambda scores: np.argsort(-scores)),
+)
+rank_auc.diagnose(
+    "the thresholds run from 0 to 1. They are the scores themselves, which may lie anywhere.",
+    *(_at(lambda scores, n=n: np.linspace(0, 1, n)) for n in (11, 101, 1001)),
+)
+rank_auc.diagnose(
+    "the curve lacks its beginning (0, 0), where the threshold is above all scores.",
+    _at(np.unique),
+)
+rank_auc.diagnose(
+    "the curve is walked from right to left, so that the area is negative.",
+    lambda scores, labels: -metrics.roc_auc(scores, labels),
+)
+rank_auc.diagnose(
+    "the sum over the pairs is not divided by their number, N1 N0.",
+    lambda scores, labels: np.sum((_pairs(scores, labels) + 1) / 2),
 )
 rank_auc.diagnose(
     "that is the average precision, the area under the other curve.",
@@ -396,6 +524,20 @@ def _upper_edges(p, labels, bins):
     group = np.minimum((p * bins).astype(int), bins - 1)
     shares, gaps = _gaps(p, labels, group)
     return np.sum(shares * np.abs(gaps))
+
+
+def _zero_lost(p, labels, bins):
+    group = np.ceil(p * bins) - 1  # -1 for p = 0
+    return sum(abs((labels - p)[group == g].sum()) for g in range(bins)) / len(p)
+
+
+def _of_equal_number(p, labels, bins):
+    parts = np.array_split(np.argsort(p), bins)
+    return sum(abs((labels - p)[part].sum()) for part in parts) / len(p)
+
+
+def _rounded(p, labels, bins):
+    return metrics.calibration_error((p >= 0.5).astype(float), labels, bins)
 
 
 def _over_all_groups(p, labels, bins):
@@ -479,4 +621,137 @@ calibration_gap.diagnose(
 calibration_gap.diagnose(
     "the gaps are added up, and not weighed by the shares of the examples.",
     _by(lambda shares, gaps: np.sum(np.abs(gaps))),
+)
+calibration_gap.diagnose(
+    "p = 0 belongs to no group. It belongs to the first.",
+    _zero_lost,
+)
+calibration_gap.diagnose(
+    "the gaps of the sums are added up. Divide by the number of all examples.",
+    lambda p, labels, bins: len(p) * metrics.calibration_error(p, labels, bins),
+)
+calibration_gap.diagnose(
+    "the groups hold equal numbers of examples. Here they have equal width.",
+    _of_equal_number,
+    lambda p, labels, bins: metrics.calibration_error(p, labels, bins, "quantile"),
+)
+calibration_gap.diagnose(
+    "the probabilities are rounded to 0 and 1 first. What is asked is how well they are meant.",
+    _rounded,
+)
+
+
+# ---------------------------------------------------------------- paired_bootstrap
+
+
+def _percentiles(values, low=0.025, high=0.975):
+    return tuple(np.quantile(values, (low, high)))
+
+
+def _differences(right_a, right_b, draws):
+    return (right_a[draws] - right_b[draws]).mean(axis=1)
+
+
+def _normal(spread):
+    """The difference of the examples themselves, and `spread` of the draws to both sides."""
+
+    def wrong(right_a, right_b, draws):
+        middle, half = np.mean(right_a - right_b), spread(_differences(right_a, right_b, draws))
+        return middle - half, middle + half
+
+    return wrong
+
+
+def _two_intervals(bounds):
+    """`bounds` of the intervals (low, high) of either model."""
+
+    def wrong(right_a, right_b, draws):
+        return bounds(*(_percentiles(right[draws].mean(axis=1)) for right in (right_a, right_b)))
+
+    return wrong
+
+
+def _of_differences(change):
+    return lambda a, b, draws: _percentiles(change(_differences(a, b, draws), len(a)))
+
+
+def _one_draw(rng):
+    return np.array([1, 0, 1, 1]), np.array([0, 0, 1, 0]), np.array([[0, 0, 2, 1]])
+
+
+def _with_draws(right_a, right_b):
+    size = len(right_a)
+    return lambda rng: (np.array(right_a), np.array(right_b), rng.integers(0, size, (9, size)))
+
+
+def _drawn_pairs(size, rounds, together):
+    """Two models; with probability `together` the second does what the first does."""
+
+    def make(rng):
+        a = (rng.random(size) < 0.8).astype(int)
+        b = np.where(rng.random(size) < together, a, rng.random(size) < 0.6).astype(int)
+        return a, b, rng.integers(0, size, (rounds, size))
+
+    return make
+
+
+@exercise(
+    ("low", "high"),
+    Case("one draw", _one_draw, show=True),
+    Case("a model and itself", _with_draws([1, 0, 1], [1, 0, 1])),
+    Case("B is right where A is wrong", _with_draws([0, 0, 0, 0], [1, 1, 1, 1])),
+    Case("random", _drawn_pairs(40, 60, 0.0)),
+    Case("errors go together", _drawn_pairs(50, 200, 0.8)),
+    Case("few examples, many draws", _drawn_pairs(6, 300, 0.5)),
+)
+def paired_bootstrap(right_a, right_b, draws):
+    """paired_bootstrap(right_a, right_b, draws) -> (low, high): the interval of the accuracy of A less that of B (eq-bootstrap).
+
+    right_a, right_b (N,) are 1 where the model is right, else 0; draws (R, N) holds in each row the indices of N examples, drawn with
+    replacement. The bounds are the quantiles 0.025 and 0.975 of the R differences, as np.quantile computes them."""
+    return _percentiles(_differences(right_a, right_b, draws))
+
+
+paired_bootstrap.diagnose(
+    "that is B less A. Asked for is the accuracy of A less that of B.",
+    _of_differences(lambda d, n: -d),
+)
+paired_bootstrap.diagnose(
+    "each model has draws of its own. Both are measured on the same examples in each draw: that is what pairs them.",
+    lambda a, b, draws: _percentiles(a[draws].mean(axis=1) - b[draws[::-1]].mean(axis=1)),
+    lambda a, b, draws: _percentiles(a[draws].mean(axis=1) - np.roll(b[draws].mean(axis=1), 1)),
+)
+paired_bootstrap.diagnose(
+    "the bounds of two separate intervals are taken from each other. Take the differences first, draw by draw, then the quantiles.",
+    _two_intervals(lambda a, b: (a[0] - b[1], a[1] - b[0])),
+    _two_intervals(lambda a, b: (a[0] - b[0], a[1] - b[1])),
+)
+paired_bootstrap.diagnose(
+    "the mean runs over the draws. It runs over the N examples of each draw: axis=1.",
+    lambda a, b, draws: _percentiles((a[draws] - b[draws]).mean(axis=0)),
+)
+paired_bootstrap.diagnose(
+    "these are numbers of examples. Divide by N.",
+    _of_differences(lambda d, n: d * n),
+)
+paired_bootstrap.diagnose(
+    "the bounds leave 5 % on each side. Of 95 % leave 2.5 % on each side.",
+    lambda a, b, draws: _percentiles(_differences(a, b, draws), 0.05, 0.95),
+)
+paired_bootstrap.diagnose(
+    "these are the smallest and the largest difference. The bounds are the quantiles 0.025 and 0.975.",
+    lambda a, b, draws: _percentiles(_differences(a, b, draws), 0, 1),
+)
+paired_bootstrap.diagnose(
+    "that is the interval of a normal distribution. Take the quantiles of the drawn differences.",
+    _normal(lambda d: 1.96 * d.std()),
+    _normal(lambda d: 2 * d.std()),
+)
+paired_bootstrap.diagnose(
+    "the deviation is divided by the root of the number of draws. More draws do not make the test set larger.",
+    _normal(lambda d: 1.96 * d.std() / np.sqrt(len(d))),
+)
+paired_bootstrap.diagnose(
+    "the sign of the difference is lost. A may be worse than B.",
+    _of_differences(lambda d, n: np.abs(d)),
 )

@@ -27,6 +27,12 @@ def _number(bits, dtype):
     return (bits & 0xFFFF0000).astype(np.uint32).view(np.float32).astype(dtype)
 
 
+def _up(x):
+    """The bits to be cut off, the half already added."""
+    bits = _bits(x)
+    return bits + 0x7FFF + (bits >> 16 & 1)
+
+
 def _round_by(x, spacing):
     """x in steps of `spacing` times its power of two, ties to even."""
     m, e = np.frexp(x)
@@ -41,13 +47,9 @@ def _half(x):
 @exercise(
     "y",
     Case("values", _numbers),
-    Case(
-        "ties",
-        lambda rng: (np.array([257.0, 259.0, 261.0, -263.0]) / 256,),
-        show=True,
-    ),
+    Case("ties", lambda rng: (np.array([257.0, 259.0, 261.0, -263.0]),), show=True),
     Case("above and below a tie", lambda rng: (1 + (1 + np.array([-1.0, 1.0]) / 256) / 256,)),
-    Case("the next power of two", lambda rng: (_single([255.5, 511.25, -1.999]),), show=True),
+    Case("the next power of two", lambda rng: (_single([511.0, 63.9, -7.99]),), show=True),
     Case("range of float32", lambda rng: (np.array([FAR, -FAR, 1 / FAR]),)),
     Case("what bfloat16 holds", lambda rng: (np.array([0.0, 1.0, -2.5, 0.0078125, 192.0]),)),
     Case("infinity", lambda rng: (np.array([np.inf, -np.inf]),), show=True, quiet=True),
@@ -57,8 +59,7 @@ def round_to_bfloat16(x):
     """round_to_bfloat16(x) -> y: each entry of x rounded to the nearest number with 7 stored digits, ties to even (eq-bfloat16-round).
 
     x holds numbers of float32; y has the shape and the dtype of x, and its entries are numbers of bfloat16."""
-    bits = _bits(x)
-    return _number(bits + 0x7FFF + (bits >> 16 & 1), x.dtype)
+    return _number(_up(x), x.dtype)
 
 
 round_to_bfloat16.diagnoses += [
@@ -91,6 +92,21 @@ round_to_bfloat16.diagnoses += [
         (lambda x: np.round(x * 128) / 128,),
     ),
     Diagnosis("nothing is rounded.", (lambda x: x.copy(),)),
+    Diagnosis(
+        "these are the bits as a whole number, not the number that they stand for: .view(np.float32) reads them, .astype counts them.",
+        (
+            lambda x: (_up(x) >> 16).astype(x.dtype),
+            lambda x: (_up(x) >> 16 << 16).astype(x.dtype),
+        ),
+    ),
+    Diagnosis(
+        "the sixteen bits that stay are not shifted back: << 16, then .view(np.float32).",
+        (lambda x: (_up(x) >> 16).astype(np.uint32).view(np.float32).astype(x.dtype),),
+    ),
+    Diagnosis(
+        "the half is added, but the lower sixteen bits are still there: set them to zero, & 0xFFFF0000.",
+        (lambda x: _up(x).astype(np.uint32).view(np.float32).astype(x.dtype),),
+    ),
 ]
 
 
@@ -153,11 +169,11 @@ FINE, BAD, NOT = _gradient(0.5, -3.0), _gradient(0.5, -np.inf), _gradient(np.nan
 
 @exercise(
     ("scale", "good"),
-    Case("a good step", lambda rng: (1024.0, 4, FINE.copy(), 10), show=True),
-    Case("the last of a row", lambda rng: (1024.0, 9, FINE.copy(), 10), show=True),
-    Case("an overflow", lambda rng: (1024.0, 4, BAD.copy(), 10), show=True),
+    Case("a good step", lambda rng: (256.0, 4, FINE.copy(), 10), show=True),
+    Case("the last of a row", lambda rng: (256.0, 9, FINE.copy(), 10), show=True),
+    Case("an overflow", lambda rng: (256.0, 4, BAD.copy(), 10), show=True),
     Case("not a number", lambda rng: (512.0, 3, NOT.copy(), 10), show=True),
-    Case("an overflow at the end of a row", lambda rng: (1024.0, 9, BAD.copy(), 10), show=True),
+    Case("an overflow at the end of a row", lambda rng: (256.0, 9, BAD.copy(), 10), show=True),
     Case("rows of one", lambda rng: (8.0, 0, FINE.copy(), 1), show=True),
     Case("a matrix", lambda rng: (64.0, 2, rng.normal(size=(3, 2)), 3)),
     Case("an overflow in a matrix", lambda rng: (64.0, 1, np.array([[1.0, np.inf]] * 2), 3)),
@@ -186,6 +202,16 @@ def _with_rule(finite=None, after_bad=(0.5, 0), grow=2.0, row=0, early=0, keep=1
         return scale, good + keep
 
     return next_scale
+
+
+def _row_first(scale, good, gradient, interval):
+    if good + 1 == interval:
+        return scale * 2, 0
+    return next_scale.reference(scale, good, gradient, interval)
+
+
+def _exchanged(scale, good, gradient, interval):
+    return next_scale.reference(scale, good, gradient, interval)[::-1]
 
 
 next_scale.diagnoses += [
@@ -221,6 +247,18 @@ next_scale.diagnoses += [
     Diagnosis(
         "an overflow leaves the scale as it is. The next step would overflow too.",
         (_with_rule(after_bad=(1.0, 0)),),
+    ),
+    Diagnosis(
+        "the row is asked before the gradient: an overflow at its end doubles the scale. The overflow comes first.",
+        (_row_first,),
+    ),
+    Diagnosis(
+        "the step that overflowed counts as a good one. The new row begins at 0.",
+        (_with_rule(after_bad=(0.5, 1)),),
+    ),
+    Diagnosis(
+        "the two results are exchanged: first the scale, then the number of good steps.",
+        (_exchanged,),
     ),
 ]
 

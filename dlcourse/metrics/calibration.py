@@ -67,7 +67,8 @@ def calibration_error(p, labels, bins=10, strategy="uniform"):
 def brier_parts(p, labels, bins=None, strategy="uniform"):
     """The Brier score in parts -> BrierParts  (eq-brier-parts; Murphy 1973; Stephenson et al. 2008).
 
-    Without `bins` a group are the examples of exactly equal p, and `within` is 0. Raises ValueError as `brier` does."""
+    Without `bins` a group are the examples of exactly equal p, and `within` is 0. That is for p of few values: where all p differ, each
+    example is a group, reliability is the whole score, and resolution equals uncertainty. Raises ValueError as `brier` does."""
     if bins is None:
         labels = _check("probabilities", p, labels)
         p, positive = _probabilities(p).ravel(), _positive(labels)

@@ -46,7 +46,8 @@ def bootstrap(statistic, *arrays, rng, resamples=2000, level=0.95, strata=None):
 
     statistic(*arrays) -> float; arrays (N, ...) whose rows belong together, as predictions and labels. The bounds are percentiles.
     For two models pass `lambda a, b, y: metric(a, y) - metric(b, y)`: the examples stay paired. With `strata` (N,) each class is drawn by
-    itself, and keeps its number. rng is a generator. Undefined ratios inside are not warned of.
+    itself, and keeps its number. rng is a generator. Precision and recall of a resample that are 0 / 0 count as 0, without a warning.
+    Not for what is biased upwards, as `calibration_error`: a resample has that bias twice.
     Raises ValueError for no examples, lengths that differ, and where a resample has no value, as AUC of one class."""
     arrays = [np.asarray(array) for array in arrays]
     groups = _groups(arrays, strata)
@@ -88,9 +89,10 @@ def mcnemar(a, b, labels):
 def permutation_test(statistic, a, b, labels, rng, rounds=10_000):
     """The p-value of "the models could be exchanged", by exchanging their answers  (eq-permutation-test; Noreen 1989).
 
-    statistic(predictions, labels) -> float; a, b (N, ...), what two models say of the same examples, on one scale: for AUC exchange
-    `ranks(scores)`. In each round every example's two answers are exchanged or not, by a fair coin; p is the share of rounds, the given
-    one among them, whose difference is at least as large. Raises ValueError for no examples and lengths that differ."""
+    statistic(predictions, labels) -> float; a, b (N, ...), what two models say of the same examples. For AUC, which compares examples, both
+    must be on one scale: exchange `ranks(scores)`, as neither logits nor probabilities of two models are. In each round every example's two
+    answers are exchanged or not, by a fair coin; p is the share of rounds, the given one among them, whose difference is at least as large.
+    Raises ValueError for no examples and lengths that differ."""
     labels = _check("predictions", a, labels)
     a, b = np.asarray(a), np.asarray(b)
     _check("predictions", b, labels)

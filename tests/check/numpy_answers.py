@@ -581,7 +581,7 @@ def lion_step(w, g, m, lr, beta1, beta2, decay):
 def standardize_split(train, test):
     mean, centred = train.mean(axis=0), train - train.mean(axis=0)
     s = np.sqrt((centred * centred).mean(axis=0))
-    s[s == 0] = 1.0
+    s[train.max(axis=0) == train.min(axis=0)] = 1.0
     return centred / s, (test - mean) / s
 
 
@@ -603,6 +603,11 @@ def rank_auc(scores, labels):
 def calibration_gap(p, labels, bins):
     group = np.digitize(p, np.arange(1, bins) / bins, right=True)
     return sum(abs((labels - p)[group == g].sum()) for g in set(group)) / len(p)
+
+
+def paired_bootstrap(right_a, right_b, draws):
+    differences = sorted(sum(right_a[n] - right_b[n] for n in row) / len(row) for row in draws)
+    return tuple(np.interp([0.025, 0.975], np.linspace(0, 1, len(differences)), differences))
 
 
 def soft_threshold(w, threshold):

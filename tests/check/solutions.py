@@ -389,7 +389,7 @@ def torch_solutions():
 
     def standardize_split(train, test):
         variance, mean = torch.var_mean(train, dim=0, correction=0)
-        deviation = torch.where(variance > 0, variance.sqrt(), 1.0)
+        deviation = torch.where(train.amax(0) > train.amin(0), variance.sqrt(), 1.0)
         return (train - mean) / deviation, (test - mean) / deviation
 
     def precision_recall_f1(predicted, labels):
@@ -406,6 +406,10 @@ def torch_solutions():
         group = torch.bucketize(p, torch.linspace(0, 1, bins + 1, dtype=p.dtype)[1:-1])
         gaps = torch.zeros(bins, dtype=p.dtype).index_add(0, group, labels - p)
         return gaps.abs().sum() / len(p)
+
+    def paired_bootstrap(right_a, right_b, draws):
+        differences = (right_a - right_b).double()[draws].mean(dim=1)
+        return tuple(torch.quantile(differences, torch.tensor([0.025, 0.975], dtype=torch.float64)))
 
     def soft_threshold(w, threshold):
         return torch.nn.functional.softshrink(w, threshold)
@@ -799,7 +803,7 @@ def mlx_solutions():
 
     def standardize_split(train, test):
         mean, variance = train.mean(axis=0), train.var(axis=0)
-        deviation = mx.where(variance > 0, mx.sqrt(variance), 1.0)
+        deviation = mx.where(train.max(axis=0) > train.min(axis=0), mx.sqrt(variance), 1.0)
         return (train - mean) / deviation, (test - mean) / deviation
 
     def precision_recall_f1(predicted, labels):
@@ -816,6 +820,15 @@ def mlx_solutions():
         group = mx.maximum(mx.ceil(p * bins) - 1, 0)
         inside = group[:, None] == mx.arange(bins)
         return mx.abs(((labels - p)[:, None] * inside).sum(axis=0)).sum() / len(p)
+
+    def paired_bootstrap(right_a, right_b, draws):
+        differences = mx.sort((right_a - right_b)[draws].mean(axis=1))
+        last, bounds = len(differences) - 1, []
+        for share in (0.025, 0.975):
+            below = int(share * last)
+            part = share * last - below
+            bounds.append((1 - part) * differences[below] + part * differences[min(below + 1, last)])
+        return tuple(bounds)
 
     def soft_threshold(w, threshold):
         return mx.sign(w) * mx.maximum(mx.abs(w) - threshold, 0)

@@ -38,6 +38,14 @@ def test_standardize(rng):
     assert np.abs(scaled.mean(axis=0)).max() < 1e-12
     assert_same("variance one", scaled.var(axis=0), np.ones(4), rtol=1e-12)
     assert np.abs(data.Standardize(train)(test).mean(axis=0)).min() > 1e-3, "over the others only nearly"
+    equal = np.full((6, 1), 0.1)
+    assert 0 < equal.std() < 1e-16, "the computed deviation of equal numbers"
+    assert np.abs(data.Standardize(equal)(equal)).max() < 1e-16 and data.Standardize(equal)([[1.1]]) == pytest.approx(1.0)
+    for odd, most in ((1, math.sqrt(29)), (2, math.sqrt(28 / 2))):  # how far one odd row can be, and two equal ones
+        for size in (1e3, 1e9):
+            rows = np.where(np.arange(30) < odd, size, rng.normal(size=30))[:, None]
+            away = np.abs(data.Standardize(rows)(rows)).max()
+            assert away < (1 + 1e-12) * most and (size < 1e9 or away > (1 - 1e-6) * most)
 
 
 @pytest.mark.equation("eq-confusion")
@@ -76,6 +84,7 @@ def test_f1(rng):
         lines = [2 / (1 / precision + 1 / recall), 2 * tp / (called + there), metrics.f1(predicted, labels)]
         assert_lines_agree([*lines, check.precision_recall_f1.reference(predicted, labels)[2]], rtol=1e-14)
         assert min(precision, recall) <= lines[0] <= 2 * min(precision, recall)
+        assert lines[0] <= (precision + recall) / 2 + 1e-15, "nearer to the smaller one"
         swapped = np.where(predicted | labels, predicted, 0)
         more = np.concatenate([swapped, np.zeros(1000, int)]), np.concatenate([labels, np.zeros(1000, int)])
         assert_same("true negatives do not occur", metrics.f1(*more), lines[0], rtol=1e-14)
@@ -192,6 +201,12 @@ def test_average_precision(rng):
     labels = (np.arange(4000) % 10 == 0).astype(int)
     blind = [metrics.average_precision(rng.normal(size=4000), labels) for _ in range(20)]
     assert abs(np.mean(blind) - 0.1) < 0.01
+    for tp, fp, falls in (((2, 4), (0, 6), True), ((1, 4), (1, 1), False)):  # between two points TP and FP grow in step
+        between = np.linspace(0, 1, 5)[1:-1]
+        x, y = (a + between * (b - a) for a, b in (tp, fp))
+        ends = [a / (a + b) for a, b in zip(tp, fp, strict=True)]
+        line = ends[0] + between * (ends[1] - ends[0])
+        assert (ends[1] < ends[0]) == falls and ((line > x / (x + y)) == falls).all()
 
 
 @pytest.mark.equation("eq-class-weight", formula_only=True)
@@ -199,10 +214,28 @@ def test_weighted_class(rng):
     for q, w in rng.uniform((0.05, 0.2), (0.95, 12), size=(10, 2)):
         p = w * q / (w * q + 1 - q)
         assert abs(-w * q / p + (1 - q) / (1 - p)) < 1e-11, "the derivative is zero"
+        slope = (-w * q / (p + 1e-6 * np.array([1, -1])) + (1 - q) / (1 - p - 1e-6 * np.array([1, -1]))) @ [1, -1] / 2e-6
+        assert_same("second derivative", slope, w * q / p**2 + (1 - q) / (1 - p) ** 2, rtol=1e-5)
         grid = np.linspace(0.001, 0.999, 9999)
         loss = -w * q * np.log(grid) - (1 - q) * np.log(1 - grid)
         assert abs(grid[loss.argmin()] - p) < 2e-4
         assert_same("in logits", math.log(p / (1 - p)), math.log(q / (1 - q)) + math.log(w), rtol=1e-10)
+
+
+@pytest.mark.equation("eq-cost-threshold", formula_only=True)
+def test_threshold_of_unequal_costs(rng):
+    for q, c in rng.uniform((0.01, 0.2), (0.99, 12), size=(40, 2)):
+        cheaper = (1 - q) * 1 < q * c  # to call it, than not to
+        assert cheaper == (q > 1 / (1 + c)) == (math.log(q / (1 - q)) > -math.log(c))
+        edge = 1 / (1 + c)
+        assert_same("both cost the same at the edge", (1 - edge) * 1, edge * c, rtol=1e-13)
+        assert_same("the edge in logits", 1 / (1 + math.exp(math.log(c))), edge, rtol=1e-13)
+        weighted = c * q / (c * q + 1 - q)  # the answer of a weight c
+        assert_same("its logit", math.log(weighted / (1 - weighted)), math.log(q / (1 - q)) + math.log(c), rtol=1e-9)
+        assert cheaper == (weighted > 1 / 2)
+    q, grid = rng.random(20_000), np.linspace(0.02, 0.98, 97)  # and of many examples: no other threshold costs less on average
+    costs = [np.sum((1 - q)[q > t]) + 4 * np.sum(q[q <= t]) for t in grid]
+    assert abs(grid[np.argmin(costs)] - 1 / 5) < 0.011
 
 
 @pytest.mark.equation("eq-brier")
@@ -272,6 +305,13 @@ def test_brier_parts(rng):
     assert_same("three parts", murphy.reliability - murphy.resolution + murphy.uncertainty, metrics.brier(rounded, labels), rtol=1e-12)
     always = metrics.brier_parts(np.full(60, base), labels)
     assert max(always.reliability, always.resolution) < 1e-30, "calibrated, and useless"
+    alone = metrics.brier_parts(p, labels)  # one example a group
+    assert_same("resolution is uncertainty", alone.resolution, alone.uncertainty, rtol=1e-12)
+    assert_same("reliability is the score", alone.reliability, metrics.brier(p, labels), rtol=1e-12)
+    true = rng.random(20_000)
+    drawn = (rng.random(20_000) < true).astype(int)
+    few = np.mean([metrics.brier_parts(true[i : i + 50], drawn[i : i + 50], 10)[:2] for i in range(0, 20_000, 50)], axis=0)
+    assert (few > 1.1 * np.array(metrics.brier_parts(true, drawn, 10)[:2])).all(), "both too large on few examples"
 
 
 @pytest.mark.equation("eq-standard-error", formula_only=True)
@@ -299,6 +339,13 @@ def test_wilson(rng):
         assert_same("SciPy", np.array(found[1:]), np.array(theirs), rtol=1e-9)
     c = Z * Z / 10
     assert_same("ten of ten", np.array(metrics.wilson(10, 10)[1:]), np.array([1 / (1 + c), 1.0]), rtol=1e-12)
+    for a, n in ((0.8, 35), (0.975, 113), (0.98, 100)):  # how often the interval holds the true value, added up over all results
+        law, held = scipy.stats.binom(n, a), np.zeros(2)
+        for k in range(n + 1):
+            low, high = metrics.wilson(k, n)[1:]
+            half = Z * math.sqrt(k / n * (1 - k / n) / n)
+            held += law.pmf(k) * np.array([low <= a <= high, abs(k / n - a) <= half])
+        assert abs(held[0] - 0.95) < 0.03 and held[1] < min(held[0], 0.95)
 
 
 @pytest.mark.equation("eq-bootstrap")
@@ -316,6 +363,21 @@ def test_bootstrap(rng):
     values = [np.median(x[seed.integers(0, 5, 5)]) for _ in range(99)]
     again = metrics.bootstrap(np.median, x, rng=np.random.default_rng(3), resamples=99, level=0.9)
     assert_same("the interval", np.array(again[1:]), np.quantile(values, (0.05, 0.95)), rtol=1e-12)
+    assert metrics.bootstrap(np.mean, np.ones(30), rng=rng, resamples=50) == (1.0, 1.0, 1.0), "all right: no width"
+    p = rng.random(200)
+    errors = []
+    for _ in range(40):  # calibrated labels: the error is 0, what is measured above it, and the draws above that
+        y = (rng.random(200) < p).astype(int)
+        index = rng.integers(0, 200, (10, 200))
+        errors.append([metrics.calibration_error(p, y), np.mean([metrics.calibration_error(p[i], y[i]) for i in index])])
+    measured, drawn_again = np.mean(errors, axis=0)
+    assert 0.02 < measured < drawn_again / 1.2
+    a, b = (rng.random((2, 60)) < 0.7).astype(int)
+    index = rng.integers(0, 60, (80, 60))
+    one_by_one = [np.mean(a[i]) - np.mean(b[i]) for i in index]
+    assert_same(
+        "the exercise", np.array(check.paired_bootstrap.reference(a, b, index)), np.quantile(one_by_one, (0.025, 0.975)), rtol=1e-12
+    )
 
 
 @pytest.mark.equation("eq-paired-variance", formula_only=True)
@@ -391,6 +453,10 @@ def test_cross_validation(rng):
 
 @pytest.mark.equation("eq-best-of-many", formula_only=True)
 def test_best_of_many():
+    for lam in (1e-2, 1e-4):  # one model: the bound is one half, as lambda goes to 0
+        assert math.log(1) / lam + 0.5 + lam / 80 == pytest.approx(0.5, abs=lam / 50)
+    u = np.linspace(-3, 3, 41)
+    assert (np.exp(u) >= np.exp(0.7) * (1 + u - 0.7)).all(), "above each tangent"
     u = np.linspace(-6, 6, 101)
     assert (np.cosh(u) <= np.exp(u * u / 2)).all()
     for j in range(12):

@@ -14,19 +14,19 @@ from dlcourse.numpy import MLP
 from dlcourse.numpy import functional as f
 from tests.equations import assert_lines_agree, assert_same, numerical_gradient
 
-FORMATS = {"float16": (5, 10), "bfloat16": (8, 7), "float32": (8, 23), "float64": (11, 52)}  # w, p of the chapter's table
+FORMATS = {"float16": (5, 10), "bfloat16": (8, 7), "float32": (8, 23), "float64": (11, 52)}  # q, p of the chapter's table
 each_format = pytest.mark.parametrize("name", FORMATS)
 
 
-def ends(w):
-    """e_min, e_max of w bits of exponent, as printed."""
-    e_max = 2 ** (w - 1) - 1
+def ends(q):
+    """e_min, e_max of q bits of exponent, as printed."""
+    e_max = 2 ** (q - 1) - 1
     return 1 - e_max, e_max
 
 
-def rounded(x, w, p):
+def rounded(x, q, p):
     """fl(x) in exact arithmetic: multiples of the gap, ties to even, infinite above the range. Knows nothing of bits."""
-    e_min, e_max = ends(w)
+    e_min, e_max = ends(q)
     if x == 0:
         return 0.0
     exact = Fraction(float(x))
@@ -62,8 +62,8 @@ def samples(rng, name, count=200):
 @pytest.mark.equation("eq-float", formula_only=True)
 @each_format
 def test_float(name, rng):
-    w, p = FORMATS[name]
-    e_min, e_max = ends(w)
+    q, p = FORMATS[name]
+    e_min, e_max = ends(q)
     x = cast(name, samples(rng, name))
     for number in x:
         e = math.frexp(abs(number))[1] - 1
@@ -88,23 +88,25 @@ def test_epsilon(name):
 @pytest.mark.equation("eq-float-rounding", formula_only=True)
 @each_format
 def test_rounding(name, rng):
-    w, p = FORMATS[name]
+    q, p = FORMATS[name]
     u = 2.0 ** (-p - 1)
     x = samples(rng, name)
     near = cast(name, x)
-    assert_same("fl(x) is the nearest number", near, [rounded(number, w, p) for number in x], rtol=0)
+    assert_same("fl(x) is the nearest number", near, [rounded(number, q, p) for number in x], rtol=0)
     error, e = abs(near - x), np.floor(np.log2(abs(x)))
     assert np.all(error <= 2.0 ** (e - p) / 2)
     assert_same("half a gap", 2.0 ** (e - p) / 2, u * 2.0**e, rtol=0)
     assert np.all(u * 2.0**e <= u * abs(x))
+    if name == "float16":  # outside of the range it does not hold, as the page says
+        assert cast(name, [65530.0, 2.0**-26]).tolist() == [np.inf, 0.0]
 
 
 @pytest.mark.equation("eq-float-range", formula_only=True)
 @each_format
 def test_range(name):
-    w, p = FORMATS[name]
-    e_min, e_max = ends(w)
-    patterns = 2**w - 2  # without all zeros and all ones
+    q, p = FORMATS[name]
+    e_min, e_max = ends(q)
+    patterns = 2**q - 2  # without all zeros and all ones
     assert e_max - e_min + 1 == patterns
     largest, smallest, sub = float((2 - Fraction(1, 2**p)) * Fraction(2) ** e_max), 2.0**e_min, 2.0 ** (e_min - p)
     assert_same("largest", largest, info(name).max, rtol=0)
@@ -133,9 +135,9 @@ def test_bfloat16_by_bits(rng):
         lower = b % 2**16
         carry = stays - b // 2**16
         assert carry == (lower > 2**15 or (lower == 2**15 and r == 1))
-    w, p = FORMATS["bfloat16"]
+    q, p = FORMATS["bfloat16"]
     lines = [
-        [rounded(number, w, p) for number in x],
+        [rounded(number, q, p) for number in x],
         np.copysign(values, x),
         check.round_to_bfloat16.reference(x),
         torch.tensor(x).bfloat16().double().numpy(),
@@ -159,45 +161,59 @@ def test_a_sum_of_ones_stops():
     assert_same("NumPy's float16", ones, np.minimum(np.arange(1, 3001), 2**11), rtol=0)
 
 
-def summed(x, w, p):
+def summed(x, q, p):
     """(s_n, the errors delta_j), one after the other."""
     s, deltas = x[0], []
     for number in x[1:]:
         exact = Fraction(s) + Fraction(number)
-        s = rounded(float(exact), w, p)
-        deltas.append(Fraction(s) / exact - 1)
+        s = rounded(float(exact), q, p)
+        deltas.append(Fraction(s) / exact - 1 if exact else Fraction(0))
     return s, deltas
 
 
-def in_pairs(x, w, p):
+def in_pairs(x, q, p):
     while len(x) > 1:
-        x = [rounded(a + b, w, p) for a, b in itertools.zip_longest(x[::2], x[1::2], fillvalue=0.0)]
+        x = [rounded(a + b, q, p) for a, b in itertools.zip_longest(x[::2], x[1::2], fillvalue=0.0)]
     return x[0]
 
 
 @pytest.mark.equation("eq-sum-error", formula_only=True)
 def test_error_of_a_sum(rng):
-    w, p = FORMATS["bfloat16"]
+    q, p = FORMATS["bfloat16"]
     u = Fraction(1, 2 ** (p + 1))
-    for n in (2, 3, 7, 64, 300):
-        x = [rounded(number, w, p) for number in rng.uniform(0.1, 1, size=n)]
-        s, deltas = summed(x, w, p)
+    for n, low in itertools.product((2, 3, 7, 64, 300), (0.1, -1.0)):  # one sign, and both
+        x = [rounded(number, q, p) for number in rng.uniform(low, 1, size=n)]
+        s, deltas = summed(x, q, p)
         assert all(abs(delta) <= u for delta in deltas)
-        exact = sum(map(Fraction, x))
+        exact, sizes = sum(map(Fraction, x)), sum(abs(Fraction(number)) for number in x)
         # sum_i x_i prod_(j >= max(i, 2)) (1 + delta_j)
-        expanded = sum(Fraction(x[i]) * math.prod(1 + delta for delta in deltas[max(i, 1) - 1 :]) for i in range(n))
-        assert_lines_agree([s, float(expanded)], rtol=1e-15)
-        assert abs(Fraction(s) - exact) <= ((1 + u) ** (n - 1) - 1) * exact
+        products = [math.prod(1 + delta for delta in deltas[max(i, 1) - 1 :]) for i in range(n)]
+        assert_lines_agree([s, float(sum(Fraction(a) * b for a, b in zip(x, products, strict=True)))], rtol=1e-15)
+        error = sum(Fraction(a) * (b - 1) for a, b in zip(x, products, strict=True))
+        assert error == Fraction(s) - exact
+        assert abs(error) <= sum(abs(Fraction(a) * (b - 1)) for a, b in zip(x, products, strict=True)) <= ((1 + u) ** (n - 1) - 1) * sizes
         depth = math.ceil(math.log2(n))
-        assert abs(Fraction(in_pairs(x, w, p)) - exact) <= ((1 + u) ** depth - 1) * exact
+        assert abs(Fraction(in_pairs(x, q, p)) - exact) <= ((1 + u) ** depth - 1) * sizes
+        assert 1 - (1 - u) ** n <= n * u <= (1 + u) ** n - 1  # Bernoulli, twice
         deltas = rng.uniform(-float(u), float(u), size=n)
         assert abs(np.prod(1 + deltas) - 1) <= float((1 + u) ** n - 1)
+
+
+def test_a_sum_that_cancels_has_no_relative_bound():
+    q, p = FORMATS["bfloat16"]
+    x = [256.0, 1.0, -256.0]  # 1 is lost
+    assert sum(x) == 1 and summed(x, q, p)[0] == 0
+
+
+def test_sums_below_the_range_are_exact(rng):
+    x, y = (rng.integers(-1023, 1024, size=(2, 100)) * 2.0**-24).astype(np.float16)
+    assert_same("float16 below its smallest normal number", (x + y).astype(float), x.astype(float) + y.astype(float), rtol=0)
 
 
 @pytest.mark.equation("eq-update-lost", formula_only=True)
 @pytest.mark.parametrize("name", ["float16", "bfloat16", "float32"])
 def test_update_is_lost(name, rng):
-    w_bits, p = FORMATS[name]
+    q, p = FORMATS[name]
     u = 2.0 ** (-p - 1)
     w = cast(name, rng.normal(size=200))
     w = np.concatenate([w, 2.0 ** np.arange(-4, 5), -(2.0 ** np.arange(-4, 5))])
@@ -207,9 +223,13 @@ def test_update_is_lost(name, rng):
     assert np.all(u / 2 * abs(w) <= half_gap)
     for sign in (1, -1):
         step = sign * u / 2 * w
-        stays = [rounded(float(a), w_bits, p) for a in w - step]
+        stays = [rounded(float(a), q, p) for a in w - step]
         assert_same("fl(w - eta g) = w", stays, w, rtol=0)
         assert_same("the framework's", cast(name, w - step), w, rtol=0)
+    step = cast(name, u / 2 * w * rng.uniform(0, 1, size=len(w)))  # rounded first
+    lost = abs(step) <= u / 2 * abs(w)
+    assert lost.sum() > 100
+    assert_same("the step rounded first", cast(name, w - step)[lost], w[lost], rtol=0)
     moved = cast(name, w - 2.1 * u * w)  # two half gaps and more: never lost
     assert np.all(moved != w)
     assert u / 2 == {"bfloat16": 1 / 512, "float16": 1 / 4096, "float32": 2.0**-25}[name]

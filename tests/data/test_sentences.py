@@ -86,7 +86,7 @@ def test_conll_and_treebank(folder):  # noqa: F811
     write(folder / "a.conllu", UNIVERSAL)
     words = [Sentence(("It", "'s", "here"), None, ("PRON", "AUX", "ADV"))]
     assert sentences._treebank(folder / "a.conllu") == words
-    write(folder / "b.tsv.gz", gzip.compress(b"It\tPRON\n's\tAUX\nhere\tADV\n\n"))
+    write(folder / "b.tsv.gz", gzip.compress(b"It\tPRON\n's\tAUX\nhere\tADV\n\n", mtime=0))
     assert sentences._treebank(folder / "b.tsv.gz") == words
 
 
@@ -98,7 +98,7 @@ def test_conll_and_treebank(folder):  # noqa: F811
         ("_conll", "a.conll", CONLL[:8], "ends within a line: it is cut off"),
         ("_treebank", "a.conllu", UNIVERSAL[:130], "ends within a line: it is cut off"),
         ("_treebank", "a.conllu", "1\tIt\n", "line 1: expected a word and its tag"),
-        ("_treebank", "a.tsv.gz", gzip.compress(b"It\tPRON\n" * 99)[:-5], "damaged or no UTF-8"),
+        ("_treebank", "a.tsv.gz", gzip.compress(b"It\tPRON\n" * 99, mtime=0)[:-5], "damaged or no UTF-8"),
         ("_sst2", "a.tsv", "good\t1\nbad", "line 2: expected 2 columns with tabs"),
         ("_sst2", "a.tsv", "good\t2\n", "line 1: expected a label of 0, 1, found '2'"),
         ("_sms", "a", "good\t1\n", "line 1: expected a label of ham, spam"),

@@ -353,7 +353,7 @@ def _without_reset(losses, patience):
 def stop_early(losses, patience):
     """stop_early(losses, patience) -> (best, trained): what early stopping does with the validation losses of successive epochs.
 
-    best is the epoch whose weights are kept, trained the number of epochs that are trained, both counted from 1. Training ends as soon as
+    best is the epoch whose weights are kept, the first one being 1, and trained says how many epochs are trained. Training ends as soon as
     `patience` epochs have passed since the best one so far, or with the last loss. An equal loss is no improvement. losses is (epochs,)."""
     return _stop(losses, patience)
 

@@ -66,6 +66,25 @@ soft_threshold.diagnose(
     "the threshold is halved. The quadratic has a factor of one half already; eq-soft-threshold.",
     lambda w, t: np.sign(w) * np.maximum(np.abs(w) - t / 2, 0.0),
 )
+soft_threshold.diagnose(
+    "the threshold is subtracted from negative numbers too, which moves them away from zero. Subtract it from |w|, then put the sign back.",
+    lambda w, t: np.where(np.abs(w) > t, w - t, 0.0),
+    lambda w, t: np.where(np.abs(w) < t, 0.0, w - t),
+    lambda w, t: w - t,
+    lambda w, t: np.sign(w) * np.abs(w - t),
+)
+soft_threshold.diagnose(
+    "what is nearer to zero than the threshold comes out on the other side. It stops at zero: max(|w| - threshold, 0).",
+    lambda w, t: np.sign(w) * np.abs(np.abs(w) - t),
+)
+soft_threshold.diagnose(
+    "small numbers stay as they are. Those not larger than the threshold become zero.",
+    lambda w, t: np.where(np.abs(w) > t, w - t * np.sign(w), w),
+)
+soft_threshold.diagnose(
+    "np.max finds one largest number. np.maximum compares each number with zero.",
+    lambda w, t: np.sign(w) * np.max(np.abs(w) - t, 0),
+)
 
 
 # ---------------------------------------------------------------- ridge_weights
@@ -139,6 +158,26 @@ ridge_weights.diagnose(
 ridge_weights.diagnose(
     "least squares, all weights divided by 1 + penalty: right only where all curvatures are 1; eq-ridge-shrinkage.",
     lambda x, targets, penalty: _least_squares(x, targets, penalty) / (1 + penalty),
+)
+ridge_weights.diagnose(
+    "x^T targets is divided by N, and x^T x is not.",
+    lambda x, targets, penalty: _ridge(x, targets, penalty) / len(x),
+)
+ridge_weights.diagnose(
+    "the penalty is multiplied by the number of columns. It is the number of examples, len(x).",
+    lambda x, targets, penalty: _ridge(
+        x, targets, penalty, lambda n, p, size: size * p * np.eye(size)
+    ),
+)
+ridge_weights.diagnose(
+    "the penalty is divided by N. With x^T x, not divided, it is multiplied; eq-ridge.",
+    lambda x, targets, penalty: _ridge(
+        x, targets, penalty, lambda n, p, size: p / n * np.eye(size)
+    ),
+)
+ridge_weights.diagnose(
+    "x^T x is multiplied by np.eye too, so that only its diagonal is left. Multiply the penalty alone.",
+    lambda x, targets, penalty: x.T @ targets / ((x**2).sum(axis=0) + len(x) * penalty),
 )
 
 
@@ -221,6 +260,27 @@ bias_variance.diagnose(
     "the results are in another order: (bias, variance).",
     lambda p, t: regression.bias_variance(p, t)[::-1],
 )
+bias_variance.diagnose(
+    "the variance is that of all numbers together. Take it at each place, over the models: axis=0, then the mean over the places.",
+    _parts(None, lambda p, t: np.var(p)),
+)
+bias_variance.diagnose(
+    "the variance is that of the errors, all places together. Take it at each place, about the mean of the models.",
+    _parts(None, lambda p, t: np.var(p - t)),
+)
+bias_variance.diagnose(
+    "the variance is summed over the models. Take a mean.",
+    _parts(None, lambda p, t: len(p) * np.mean(p.var(axis=0))),
+)
+bias_variance.diagnose(
+    "that is the root of the squared bias. Leave out the root.",
+    _parts(lambda p, t: np.sqrt(np.mean((p.mean(axis=0) - t) ** 2))),
+)
+bias_variance.diagnose(
+    "the mean is taken over the places, or over everything. The mean model is a mean over the models, axis=0, and has a number for each place.",
+    lambda p, t: (np.mean((p.mean(axis=1, keepdims=True) - t) ** 2), np.mean(p.var(axis=1))),
+    lambda p, t: (np.mean((p.mean() - t) ** 2), np.var(p)),
+)
 
 
 # ---------------------------------------------------------------- stop_early
@@ -251,6 +311,21 @@ def _since_a_fall(losses, patience):
     return int(np.argmin(losses)) + 1, len(losses)
 
 
+def _all_seen(losses, patience):
+    best = int(np.argmin(losses)) + 1
+    return best, min(best + patience, len(losses))
+
+
+def _asked_first(losses, patience):
+    best = 0
+    for epoch in range(len(losses)):
+        if epoch and epoch - best >= patience:
+            return best + 1, epoch + 1
+        if losses[epoch] < losses[best]:
+            best = epoch
+    return best + 1, len(losses)
+
+
 def _without_reset(losses, patience):
     best = bad = 0
     for epoch in range(1, len(losses)):
@@ -278,7 +353,7 @@ def _without_reset(losses, patience):
 def stop_early(losses, patience):
     """stop_early(losses, patience) -> (best, trained): what early stopping does with the validation losses of successive epochs.
 
-    best is the epoch whose weights are kept, trained the number of epochs that are trained, both counted from 1. Training ends as soon as
+    best is the epoch whose weights are kept, the first one being 1, and trained says how many epochs are trained. Training ends as soon as
     `patience` epochs have passed since the best one so far, or with the last loss. An equal loss is no improvement. losses is (epochs,)."""
     return _stop(losses, patience)
 
@@ -286,6 +361,7 @@ def stop_early(losses, patience):
 stop_early.diagnose(
     "the best epoch is searched among all losses. Those after the end of the training are never seen.",
     lambda losses, patience: (int(np.argmin(losses)) + 1, _stop(losses, patience)[1]),
+    _all_seen,
 )
 stop_early.diagnose(
     "a loss is compared with that of the epoch before. Compare it with the best one so far.",
@@ -323,4 +399,20 @@ stop_early.diagnose(
 stop_early.diagnose(
     "the results are in another order: (best, trained).",
     lambda losses, patience: _stop(losses, patience)[::-1],
+)
+stop_early.diagnose(
+    "the number of trained epochs is one too small: that is the last index, counted from 0.",
+    lambda losses, patience: (_stop(losses, patience)[0], _stop(losses, patience)[1] - 1),
+)
+stop_early.diagnose(
+    "training ends one epoch early. The best epoch itself does not count as one without improvement.",
+    lambda losses, patience: _stop(losses, patience - 1),
+)
+stop_early.diagnose(
+    "more epochs are trained than there are losses. Training ends with the last loss, too.",
+    lambda losses, patience: (_stop(losses, patience)[0], _stop(losses, patience)[0] + patience),
+)
+stop_early.diagnose(
+    "it is asked whether to end before the epoch's own loss is looked at. First see whether it is the best, then ask.",
+    _asked_first,
 )

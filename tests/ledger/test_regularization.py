@@ -84,6 +84,14 @@ def test_ridge_along_singular_directions(rng, shape):
     n = len(x)
     assert_same("x^T x v", x.T @ x @ vt.T, vt.T * s**2, rtol=1e-12)
     assert_same("x^T t", x.T @ t, vt.T @ (s * (u.T @ t)), rtol=1e-12)
+    # from the eigenvectors of x^T x alone
+    values, vectors = np.linalg.eigh(x.T @ x)
+    v = vectors[:, values > 1e-10 * values[-1]]
+    stretch = np.sqrt(values[values > 1e-10 * values[-1]])
+    left = x @ v / stretch
+    assert_same("u is orthonormal", left.T @ left, np.eye(v.shape[1]), rtol=1e-9)
+    assert_same("x^T u", x.T @ left, v * stretch, rtol=1e-9)
+    assert_same("x", (left * stretch) @ v.T, x, rtol=1e-9)
     lines = [
         np.linalg.solve(x.T @ x + n * penalty * np.eye(shape[1]), x.T @ t),
         vt.T @ (s * (u.T @ t) / (s**2 + n * penalty)),
@@ -329,6 +337,11 @@ def test_dropout_is_a_penalty(rng):
     targets = rng.normal(size=30)
     gram = x.T @ x + p / (1 - p) * np.diag((x**2).sum(axis=0))
     assert_same("ridge", np.linalg.solve(gram, x.T @ targets), regression.ridge(x, targets, p / (1 - p)), rtol=1e-11)
+    # orthogonal columns of any size: every weight is multiplied by 1 - p
+    x = np.linalg.qr(x)[0] * [0.01, 1.0, 3.0, 100.0]
+    gram = x.T @ x + p / (1 - p) * np.diag((x**2).sum(axis=0))
+    kept = np.linalg.solve(gram, x.T @ targets)
+    assert_same("orthogonal columns", kept, (1 - p) * regression.ridge(x, targets), rtol=1e-9)
     # noise of the same variance, 1 + xi, as in the exercise: two equally likely values of xi
     xi = math.sqrt(p / (1 - p)) * signs(6)
     w, x = rng.normal(size=(2, 6))

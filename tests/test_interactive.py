@@ -100,6 +100,12 @@ def test_picture_stands_without_the_script(output):
     assert not re.search("<(button|input|select)", without)
 
 
+def test_whole_numbers_from_a_page_are_numbers():
+    settings = backprop.read_settings(by_hand(), [0, 1], 1)
+    whole = {name: int(number) for name, number in settings.items()}
+    assert backprop.forward_backward(whole) == backprop.forward_backward({name: float(number) for name, number in whole.items()})
+
+
 def test_picture_shows_a_unit_that_is_off():
     values = backprop.forward_backward(backprop.read_settings(by_hand(), [0, 1], 1))
     svg = backprop.picture(values)

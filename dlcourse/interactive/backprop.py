@@ -53,7 +53,7 @@ def read_settings(model, x, target):
 
 def forward_backward(settings):
     """Every value and every gradient (its name with a d before it), by the package's own functions."""
-    s = settings
+    s = {name: float(number) for name, number in settings.items()}  # a page writes 1.0 as 1
     w, b = np.array([[s["w11"], s["w12"]], [s["w21"], s["w22"]]]), np.array([s["b1"], s["b2"]])
     v, c = np.array([[s["v1"], s["v2"]]]), np.array([s["c"]])
     z, hidden_back = f.linear(np.array([[s["x1"], s["x2"]]]), w, b)

@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser import site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]  # some of its tests open every page
 MAIN = (
     "book/intro.html",
     "book/setup.html",

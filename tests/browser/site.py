@@ -70,14 +70,13 @@ class Visit:
     formulas: list = field(default_factory=list)
     overflow: list = field(default_factory=list)
     figures: list = field(default_factory=list)
-    accessibility: list = field(default_factory=list)  # serious and critical faults that axe finds
     formula_count: int = 0
     figure_count: int = 0
     dark: bool = False
 
     @property
     def faults(self):
-        return self.errors + self.foreign + self.formulas + self.overflow + self.figures + self.accessibility
+        return self.errors + self.foreign + self.formulas + self.overflow + self.figures
 
 
 def watch(page, visit, home):
@@ -115,8 +114,8 @@ def settle(page):
     )
 
 
-def look(context, home, name, axe=None, rules=()):
-    """Open one page, look at it, with `axe` at its accessibility too (by `rules` alone, or by all), and close it."""
+def look(context, home, name):
+    """Open one page, look at it and close it."""
     visit = Visit(name)
     page = context.new_page()
     watch(page, visit, home)
@@ -127,23 +126,8 @@ def look(context, home, name, axe=None, rules=()):
     visit.overflow += [f"{name}: {fault}" for fault in found["overflow"]]
     visit.figures += [f"{name}: {fault}" for fault in found["figures"]]
     visit.formula_count, visit.figure_count, visit.dark = found["formulaCount"], found["figureCount"], found["dark"]
-    if axe:
-        visit.accessibility += [f"{name}: {fault}" for fault in inaccessible(page, axe, rules)]
     page.close()
     return visit
-
-
-def inaccessible(page, axe, rules=()):
-    """The serious and critical faults that axe finds on an open page, in words."""
-    only = {"runOnly": {"type": "rule", "values": list(rules)}} if rules else {}
-    # A formula's glyphs are hidden from screen readers, its MathML from the eye; without both a long chapter takes a third of the time.
-    hidden = {"exclude": [["mjx-math"], ["mjx-assistive-mml"]]}
-    result = axe.run(page, context=hidden, options={"resultTypes": ["violations"], **only})
-    return [
-        f"{violation['id']} ({violation['impact']}, {len(violation['nodes'])} times): {[node['html'][:160] for node in violation['nodes'][:3]]}"
-        for violation in result["violations"]
-        if violation["impact"] in ("serious", "critical")
-    ]
 
 
 INSPECT = r"""() => {

@@ -7,21 +7,16 @@ import numpy as np
 import pytest
 
 from dlcourse.interactive import capacity as figure
+from tests.figures import displayed
 from tests.test_interactive import Elements
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
 
 @pytest.fixture(scope="module")
 def output():
-    import IPython.display
-
-    shown, patch = [], pytest.MonkeyPatch()
-    patch.setattr(IPython.display, "display", lambda bundle, **options: shown.append(bundle))
-    figure.show()
-    figure.show()
-    patch.undo()
-    assert shown[0] == shown[1]
-    return shown[0]
+    first, second = displayed(figure.show, figure.show)
+    assert first == second
+    return first
 
 
 def data_of(output):

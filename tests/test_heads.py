@@ -8,6 +8,7 @@ import pytest
 
 from dlcourse.interactive import heads
 from dlcourse.numpy.attention import attention
+from tests.figures import displayed
 from tests.test_interactive import Elements
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
@@ -15,17 +16,14 @@ TOKENS = ["a", "3", "<b>", "7", "a"]
 SCORES = {"one": 2.0 - np.arange(25).reshape(5, 5) % 7, "another": np.eye(5) * 3}
 
 
-@pytest.fixture
-def output(monkeypatch):
-    """What IPython would be asked to display."""
-    import IPython.display
-
-    record = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: record.append(bundle))
-    heads.show(TOKENS, SCORES)
-    heads.show(TOKENS, {name: s + 1e-9 for name, s in SCORES.items()})  # what differs between processors
-    assert record[0] == record[1]
-    return record[0]
+@pytest.fixture(scope="module")
+def output():
+    first, second = displayed(
+        lambda: heads.show(TOKENS, SCORES),
+        lambda: heads.show(TOKENS, {name: s + 1e-9 for name, s in SCORES.items()}),  # what differs between processors
+    )
+    assert first == second
+    return first
 
 
 def test_html_is_closed_in_itself(output):

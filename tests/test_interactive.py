@@ -11,6 +11,7 @@ from dlcourse.config import MLPConfig
 from dlcourse.interactive import FOLDER, backprop, interactive, island, page
 from dlcourse.numpy import MLP
 from dlcourse.numpy import functional as f
+from tests.figures import displayed
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
 PICTURE = '<svg role="img" aria-label="a picture of a network"></svg>'
@@ -24,28 +25,18 @@ def by_hand(v2=-1.0):
     return model
 
 
-@pytest.fixture
-def shown(monkeypatch):
-    """What IPython would be asked to display."""
-    import IPython.display
-
-    record = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: record.append((bundle, options)))
-    return record
-
-
-@pytest.fixture
-def output(shown):
-    backprop.show(by_hand(), [1, 1], 0)
-    ((bundle, options),) = shown
-    assert options == {"raw": True}
-    return bundle
+@pytest.fixture(scope="module")
+def output():
+    first, second = displayed(
+        lambda: backprop.show(by_hand(), [1, 1], 0),
+        lambda: backprop.show(by_hand(), np.array([[1.0, 1.0]]), np.array([[0.0]])),  # as the chapter has them
+    )
+    assert first == second
+    return first
 
 
-def test_one_output_of_html_and_text(output, shown):
+def test_one_output_of_html_and_text(output):
     assert set(output) == {"text/html", "text/plain"}
-    backprop.show(by_hand(), np.array([[1.0, 1.0]]), np.array([[0.0]]))
-    assert shown[1][0] == output  # a second time, with arrays as the chapter has them
 
 
 def test_text_says_the_numbers(output):

@@ -8,20 +8,15 @@ import pytest
 
 from dlcourse.interactive import depth
 from dlcourse.numpy import functional as f
+from tests.figures import displayed
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
 
 @pytest.fixture(scope="module")
 def output():
-    import IPython.display
-
-    shown, patch = [], pytest.MonkeyPatch()
-    patch.setattr(IPython.display, "display", lambda bundle, **options: shown.append(bundle))
-    depth.show()
-    depth.show()
-    patch.undo()
-    assert shown[0] == shown[1]
-    return shown[0]
+    first, second = displayed(depth.show, depth.show)
+    assert first == second
+    return first
 
 
 def data_of(output):

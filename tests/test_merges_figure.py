@@ -7,23 +7,18 @@ import pytest
 
 from dlcourse.interactive import merges
 from dlcourse.text.merges import learn
+from tests.figures import displayed
 from tests.test_interactive import Elements
 from tools.lint import FLOAT, VOLATILE
 
 WORDS = {"low": 5, "lower": 2, "newest": 6, "widest": 3, "<b>": 1}
 
 
-@pytest.fixture
-def output(monkeypatch):
-    """What IPython would be asked to display."""
-    import IPython.display
-
-    record = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: record.append(bundle))
-    merges.show(WORDS, merges=12)
-    merges.show(WORDS, merges=12)
-    assert record[0] == record[1]
-    return record[0]
+@pytest.fixture(scope="module")
+def output():
+    first, second = displayed(lambda: merges.show(WORDS, merges=12), lambda: merges.show(WORDS, merges=12))
+    assert first == second
+    return first
 
 
 def test_html_is_closed_in_itself(output):

@@ -8,21 +8,16 @@ import pytest
 
 from dlcourse.interactive import paths
 from tests.equations import numerical_gradient
+from tests.figures import displayed
 from tests.test_interactive import Elements
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
 
-@pytest.fixture
-def output(monkeypatch):
-    """What IPython would be asked to display."""
-    import IPython.display
-
-    record = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: record.append(bundle))
-    paths.show()
-    paths.show(lr=0.09)
-    assert record[0] == record[1]
-    return record[0]
+@pytest.fixture(scope="module")
+def output():
+    first, second = displayed(paths.show, lambda: paths.show(lr=0.09))
+    assert first == second
+    return first
 
 
 @pytest.mark.parametrize("name", paths.SURFACES)

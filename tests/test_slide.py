@@ -8,23 +8,21 @@ import pytest
 
 from dlcourse.interactive import slide
 from dlcourse.numpy.convolution import conv2d
+from tests.figures import displayed
 from tests.test_interactive import Elements
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
 IMAGE = np.arange(64).reshape(8, 8) % 17
 
 
-@pytest.fixture
-def output(monkeypatch):
-    """What IPython would be asked to display."""
-    import IPython.display
-
-    record = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: record.append(bundle))
-    slide.show(IMAGE, padding=1)
-    slide.show(IMAGE[:, :, None].astype(float), padding=1)  # with axes of length 1, as data sets have them
-    assert record[0] == record[1]
-    return record[0]
+@pytest.fixture(scope="module")
+def output():
+    first, second = displayed(
+        lambda: slide.show(IMAGE, padding=1),
+        lambda: slide.show(IMAGE[:, :, None].astype(float), padding=1),  # with axes of length 1, as data sets have them
+    )
+    assert first == second
+    return first
 
 
 def test_html_is_closed_in_itself(output):

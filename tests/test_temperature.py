@@ -10,23 +10,18 @@ import pytest
 from dlcourse.interactive import temperature
 from dlcourse.numpy import functional as f
 from tests.equations import numerical_gradient
+from tests.figures import displayed
 from tests.test_interactive import Elements
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
 LOGITS = {"cat": 2.0, "dog": 1.5, "fox": 0.0, "owl": -1.0, "eel": -3.0}
 
 
-@pytest.fixture
-def output(monkeypatch):
-    """What IPython would be asked to display."""
-    import IPython.display
-
-    record = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: record.append(bundle))
-    temperature.show(LOGITS, "dog")
-    temperature.show(LOGITS, "dog", 1.0)
-    assert record[0] == record[1]
-    return record[0]
+@pytest.fixture(scope="module")
+def output():
+    first, second = displayed(lambda: temperature.show(LOGITS, "dog"), lambda: temperature.show(LOGITS, "dog", 1.0))
+    assert first == second
+    return first
 
 
 def test_html_is_closed_in_itself(output):

@@ -8,6 +8,7 @@ import pytest
 
 from dlcourse import metrics
 from dlcourse.interactive import threshold
+from tests.figures import displayed
 from tests.test_interactive import Elements
 from tools.lint import FLOAT, SIGNIFICANT_DIGITS, VOLATILE
 
@@ -18,18 +19,14 @@ def examples():
     return np.round(rng.normal(size=60) + 1.5 * labels, 1), labels
 
 
-@pytest.fixture
-def output(monkeypatch):
-    """What IPython would be asked to display."""
-    import IPython.display
-
-    record = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: record.append(bundle))
+@pytest.fixture(scope="module")
+def output():
     scores, labels = examples()
-    threshold.show(scores, labels, 1.0)
-    threshold.show(scores[:, None], labels[:, None] == 1, 1.0)
-    assert record[0] == record[1]
-    return record[0]
+    first, second = displayed(
+        lambda: threshold.show(scores, labels, 1.0), lambda: threshold.show(scores[:, None], labels[:, None] == 1, 1.0)
+    )
+    assert first == second
+    return first
 
 
 def test_html_is_closed_in_itself(output):

@@ -3,6 +3,7 @@ import os
 import pytest
 
 from tests.browser import site
+from tests.figures import CELL, PAGE
 
 
 def _leave_out(reason):
@@ -48,3 +49,26 @@ def page(browser, home):
     context.set_default_timeout(15_000)
     yield context.new_page()
     context.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path, html):
+    """`visit(theme, width, copies, scripts)` opens the module's figure, its fixture `html`, from a file as a reader without network does;
+    the page must stay without errors and ask for nothing."""
+    contexts, log = [], site.Visit("figure.html")
+
+    def visit(theme="light", width=1400, copies=1, scripts=True):
+        path = tmp_path / "figure.html"
+        path.write_text(PAGE.format(theme=theme, body=CELL.format(html) * copies), encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
+        context.set_default_timeout(5_000)
+        contexts.append(context)
+        page = context.new_page()
+        site.watch(page, log, path.as_uri())
+        page.goto(path.as_uri())
+        return page
+
+    yield visit
+    for context in contexts:
+        context.close()
+    assert log.faults == []

@@ -3,40 +3,12 @@
 import pytest
 
 from dlcourse.interactive import differences as figure
-from tests.browser import site
-from tests.browser.test_interactive import CELL, PAGE
+from tests.figures import html_of
 
 
 @pytest.fixture(scope="module")
 def html():
-    import IPython.display
-
-    shown, patch = [], pytest.MonkeyPatch()
-    patch.setattr(IPython.display, "display", lambda bundle, **options: shown.append(bundle["text/html"]))
-    figure.show()
-    patch.undo()
-    return shown[0]
-
-
-@pytest.fixture
-def visit(browser, tmp_path, html):
-    contexts, log = [], site.Visit("figure.html")
-
-    def visit(theme="light", width=1400, scripts=True):
-        path = tmp_path / "figure.html"
-        path.write_text(PAGE.format(theme=theme, body=CELL.format(html)), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        context.set_default_timeout(5_000)
-        contexts.append(context)
-        page = context.new_page()
-        site.watch(page, log, path.as_uri())
-        page.goto(path.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert log.faults == []
+    return html_of(figure.show)
 
 
 def drawn(page):

@@ -5,62 +5,17 @@ import json
 import numpy as np
 import pytest
 
-from dlcourse.config import MLPConfig
 from dlcourse.interactive import backprop
-from dlcourse.numpy import MLP
-from tests.browser import site
+from tests.figures import html_of
+from tests.test_interactive import by_hand
 
 NAMES = "w11 w12 b1 w21 w22 b2 v1 v2 c x1 x2 t".split()
 WEIGHTS = NAMES[:9]
-PAGE = """<!doctype html><html lang="en" data-theme="{theme}"><head><meta charset="utf-8"><title>A figure</title>
-<meta name="viewport" content="width=device-width, initial-scale=1"><style>
-html {{ color: #222; background: #fff; --pst-color-background: #fff; }}
-html[data-theme="dark"] {{ color: #ced6dd; background: #14181e; color-scheme: dark; --pst-color-background: #14181e; }}
-html[data-theme="dark"] .bd-content div.cell_output .text_html:not(:has(table.dataframe)) {{ background-color: #ced6dd; color: #14181e; }}
-body {{ font: 16px sans-serif; margin: 0 1rem; }}</style></head>
-<body><main class="bd-content"><h1>A figure</h1>{body}</main></body></html>"""
-CELL = '<div class="cell_output"><div class="output text_html">{}</div></div>'
 
 
-def output(monkeypatch):
-    """The HTML that the chapter's cell stores."""
-    import IPython.display
-
-    shown = []
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: shown.append(bundle["text/html"]))
-    model = MLP(MLPConfig(inputs=2, hidden=(2,), outputs=1))
-    model.load_state(
-        {
-            "layers.0.weight": np.ones((2, 2)),
-            "layers.0.bias": np.array([0.0, -1.0]),
-            "layers.1.weight": np.array([[1.0, -1.0]]),
-            "layers.1.bias": np.zeros(1),
-        }
-    )
-    backprop.show(model, [1, 1], 0)
-    return shown[0]
-
-
-@pytest.fixture
-def visit(browser, tmp_path, monkeypatch):
-    """`visit(theme, width, copies, scripts)` opens the figure; the page must stay without errors and ask for nothing."""
-    contexts, log = [], site.Visit("figure.html")
-
-    def visit(theme="light", width=1400, copies=1, scripts=True):
-        path = tmp_path / "figure.html"
-        path.write_text(PAGE.format(theme=theme, body=CELL.format(output(monkeypatch)) * copies), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        context.set_default_timeout(5_000)
-        contexts.append(context)
-        page = context.new_page()
-        site.watch(page, log, path.as_uri())
-        page.goto(path.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert log.faults == []
+@pytest.fixture(scope="module")
+def html():
+    return html_of(lambda: backprop.show(by_hand(), [1, 1], 0))
 
 
 def state(page, copy=0):
@@ -337,11 +292,11 @@ def test_no_global_names_and_nothing_moves_by_itself(visit):
     assert page.evaluate("() => document.getAnimations().length") == 0
 
 
-def test_it_works_where_html_arrives_later(visit, monkeypatch):
+def test_it_works_where_html_arrives_later(visit, html):
     """JupyterLab puts the HTML into the page, then runs its scripts one by one, while the figures before are alive."""
     page = visit()
     number(page, "v2").fill("0.25")
-    page.evaluate(LATER, output(monkeypatch))
+    page.evaluate(LATER, html)
     assert (state(page, 0)["v2"], state(page, 1)["v2"]) == (0.25, -1)
     number(page, "v2", copy=1).fill("0.5")
     assert (state(page, 0)["v2"], state(page, 1)["v2"]) == (0.25, 0.5)

@@ -5,36 +5,14 @@ import json
 import pytest
 
 from dlcourse.interactive import merges
-from tests.browser import site
-from tests.browser.test_interactive import CELL, PAGE
+from tests.figures import html_of
 
 WORDS = {"low": 5, "lower": 2, "newest": 6, "widest": 3, "学习": 4}
 
 
-@pytest.fixture
-def visit(browser, tmp_path, monkeypatch):
-    """`visit(theme, width, copies, scripts)` opens the figure; the page must stay without errors and ask for nothing."""
-    import IPython.display
-
-    shown, contexts, log = [], [], site.Visit("merges.html")
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: shown.append(bundle["text/html"]))
-    merges.show(WORDS, merges=12)
-
-    def visit(theme="light", width=1400, copies=1, scripts=True):
-        path = tmp_path / "merges.html"
-        path.write_text(PAGE.format(theme=theme, body=CELL.format(shown[0]) * copies), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        context.set_default_timeout(5_000)
-        contexts.append(context)
-        page = context.new_page()
-        site.watch(page, log, path.as_uri())
-        page.goto(path.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert log.faults == []
+@pytest.fixture(scope="module")
+def html():
+    return html_of(lambda: merges.show(WORDS, merges=12))
 
 
 def state(page, copy=0):

@@ -6,34 +6,12 @@ import numpy as np
 import pytest
 
 from dlcourse.interactive import paths
-from tests.browser import site
-from tests.browser.test_interactive import CELL, PAGE
+from tests.figures import html_of
 
 
-@pytest.fixture
-def visit(browser, tmp_path, monkeypatch):
-    """`visit(theme, width, copies, scripts)` opens the figure; the page must stay without errors and ask for nothing."""
-    import IPython.display
-
-    shown, contexts, log = [], [], site.Visit("paths.html")
-    monkeypatch.setattr(IPython.display, "display", lambda bundle, **options: shown.append(bundle["text/html"]))
-    paths.show()
-
-    def visit(theme="light", width=1400, copies=1, scripts=True):
-        path = tmp_path / "paths.html"
-        path.write_text(PAGE.format(theme=theme, body=CELL.format(shown[0]) * copies), encoding="utf-8")
-        context = browser.new_context(viewport={"width": width, "height": 900}, java_script_enabled=scripts)
-        context.set_default_timeout(5_000)
-        contexts.append(context)
-        page = context.new_page()
-        site.watch(page, log, path.as_uri())
-        page.goto(path.as_uri())
-        return page
-
-    yield visit
-    for context in contexts:
-        context.close()
-    assert log.faults == []
+@pytest.fixture(scope="module")
+def html():
+    return html_of(paths.show)
 
 
 def state(page, copy=0):

@@ -95,7 +95,7 @@ def test_ratio_makes_much_longer_sequences():
 
 @pytest.mark.parametrize("score", ["likelihood", "exact", "count", "ratio"])
 def test_merges_cost_less_than_reading_the_text(score):
-    """Counting half a megabyte anew after each of the 1100 merges would take hundreds of times as long as reading it once."""
+    """Counting all words of half a megabyte anew after each of the 1100 merges takes 45 times as long as reading it once, measured."""
     none, many = seconds(120, score), seconds(1256, score)
     assert many < 5 * none  # 0.8 to 2.7 measured
 

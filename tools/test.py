@@ -85,7 +85,7 @@ def plan(absent):
         Step("lint", [*python, "tools", "lint"]),
         Step("unit", [*pytest, "tests", "--ignore=tests/browser", *covered, *junit("unit"), *TWO_WORKERS], one_thread),
         Step("book", [*python, "tools", "book"]),
-        Step("browser", [*pytest, "tests/browser", *junit("browser")], one_thread, absent.get("browser", "")),
+        Step("browser", [*pytest, "tests/browser", *junit("browser"), *TWO_WORKERS], one_thread, absent.get("browser", "")),
         nbval("nbval", notebook_variables(), absent),
     ]
 

@@ -23,6 +23,16 @@ PLACES = (
     "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
 )
 
+MAIN = (
+    "book/intro.html",
+    "book/setup.html",
+    "book/notation.html",
+    "book/glossary.html",
+    "book/results.html",
+    "book/ledger.html",
+    "book/api/numpy.html",
+)
+
 
 def find_browser():
     """The path of Chromium: the variable CHROMIUM, then PATH, then the usual places; None where there is none."""
@@ -39,6 +49,11 @@ def pages(folder=SITE):
 
 def chapters(folder=SITE):
     return [page for page in pages(folder) if page.startswith("chapters/")]
+
+
+def main(folder=SITE):
+    """The chapters, and one page of each other kind."""
+    return [*MAIN, *chapters(folder)]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):

@@ -8,16 +8,7 @@ import pytest
 
 from tests.browser import site
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]  # some of its tests open every page
-MAIN = (
-    "book/intro.html",
-    "book/setup.html",
-    "book/notation.html",
-    "book/glossary.html",
-    "book/results.html",
-    "book/ledger.html",
-    "book/api/numpy.html",
-)
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(900)]  # some open every page
 
 
 @pytest.fixture(scope="session")
@@ -211,39 +202,13 @@ def test_search_finds(page, home, words, expected):
     assert any(expected in link for link in links), links
 
 
-# ---------------------------------------------------------------- accessibility
-
-
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_no_serious_accessibility_fault(browser, built, home, theme):
-    from axe_core_python.sync_playwright import Axe
-
-    axe, found = Axe(), []
-    # The two themes differ in colours alone: the dark one repeats only the rule about them.
-    only = {} if theme == "light" else {"runOnly": {"type": "rule", "values": ["color-contrast"]}}
-    context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme=theme)
-    page = context.new_page()
-    for name in [name for name in (*MAIN, *site.chapters(built)) if (built / name).exists()]:
-        page.goto(f"{home}/{name}")
-        site.settle(page)
-        # A formula's glyphs are hidden from screen readers, its MathML from the eye; without both a long chapter takes a third of the time.
-        hidden = {"exclude": [["mjx-math"], ["mjx-assistive-mml"]]}
-        result = axe.run(page, context=hidden, options={"resultTypes": ["violations"], **only})
-        for violation in result["violations"]:
-            if violation["impact"] in ("serious", "critical"):
-                nodes = [node["html"][:160] for node in violation["nodes"][:3]]
-                found.append(f"{name}: {violation['id']} ({violation['impact']}, {len(violation['nodes'])} times): {nodes}")
-    context.close()
-    assert found == []
-
-
 # ---------------------------------------------------------------- from a file
 
 
 def test_pages_work_from_a_file(browser, built):
     home = built.as_uri()
     context = browser.new_context(viewport={"width": 1400, "height": 900}, color_scheme="light")
-    visits = [site.look(context, home, name) for name in (*MAIN, *site.chapters(built)) if (built / name).exists()]
+    visits = [site.look(context, home, name) for name in site.main(built)]
     assert [fault for visit in visits for fault in visit.faults] == []
     assert sum(visit.formula_count for visit in visits) >= 10
     page, visit = context.new_page(), site.Visit("search.html")

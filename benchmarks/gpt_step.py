@@ -1,7 +1,6 @@
 """One training step (forward, cross-entropy, backward, AdamW) of the GPT that nanoGPT trains on a processor, NumPy against eager PyTorch.
 
-Both split their matrix products over the threads. A worker for each thread (`dlcourse.numpy.workers`) takes longer here: many operations are
-short, and the workers wait for each other at Python's lock."""
+NumPy gets a worker for each thread (`dlcourse.numpy.workers`), PyTorch splits its operations over as many by itself."""
 
 import json
 import sys
@@ -24,11 +23,11 @@ def batch():
     return np.random.default_rng(0).integers(0, CONFIG.vocab, (2, BATCH, CONFIG.context))
 
 
-def numpy_step():
+def numpy_step(workers):
     """step(x, y) -> loss"""
     model = dlcourse.numpy.GPT(CONFIG)
     model.load_state(initial_state(CONFIG, seed=0))
-    learner = dlcourse.numpy.Learner(model, dlcourse.numpy.AdamW(model, weight_decay=0.1))
+    learner = dlcourse.numpy.Learner(model, dlcourse.numpy.AdamW(model, weight_decay=0.1), workers=workers)
     return lambda x, y: learner.step((x, y), 1e-3)
 
 
@@ -55,7 +54,7 @@ def main(threads):
     torch.set_num_threads(threads)
     x, y = batch()
     tensors = torch.from_numpy(x), torch.from_numpy(y)
-    ours, theirs = numpy_step(), torch_step()
+    ours, theirs = numpy_step(threads), torch_step()
     first = abs(ours(x, y) - theirs(*tensors))
     assert first < 1e-5, f"the two compute different things: losses differ by {first}"
     what = "GPT of nanoGPT's size for a processor, batch 12 of 64 tokens, AdamW, one step"

@@ -94,6 +94,7 @@ def check_mlp(mlp, _=None):
 
 def check_cnn(cnn, _=None):
     models.check_cnn(cnn)
+    models.check_cnn_order(cnn)
     models.check_cnn_dropout(cnn)
 
 
@@ -329,7 +330,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2 (number 4)"): ANY_NEGATIVE,
     ("dlcourse.numpy.convolution", "_channel_sums", "0 -> -1"): "there is one group: the first is the last",
     ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 2)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 8)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 9)"): ANY_NEGATIVE,
     ("dlcourse.numpy.convolution", "conv_transpose2d", "0 -> -1 (number 6)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "max_pool2d", "if stride < size -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "max_pool2d", "stride < size -> stride <= size"): ADDS_ZERO,
@@ -338,9 +339,15 @@ EQUIVALENT = {
     ("dlcourse.numpy.convolution", "_scatter", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "0 -> -1 (number 3)"): "there is one group: the first is the last",
-    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 5)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 4)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "_parts", "0 -> -1 (number 2)"): "all have equally many images",
     ("dlcourse.numpy.convolution", "max_pool2d", "0 -> -1 (number 2)"): "the maximum may begin at any of the places",
+    ("dlcourse.numpy.convolution", "max_pool2d", "if size == 1 -> if True"): "a copy that is not needed",
+    ("dlcourse.numpy.convolution", "_by_group", "0 -> -1"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "_stacked", "0 -> -1 (number 2)"): "all have equally many rows",
+    ("dlcourse.numpy.convolution", "_stacked", "0 -> 1 (number 2)"): "all have equally many rows",
+    ("dlcourse.numpy.convolution", "_stacked", "0 -> -1 (number 3)"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "_stacked", "1 -> 2 (number 4)"): ANY_NEGATIVE,
     ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> -1 (number 4)"): "the dtype of any parameter: they have one dtype",
@@ -355,6 +362,11 @@ EQUIVALENT = {
     ("dlcourse.numpy.module", "Module.load_state", "if isinstance(p, Parameter) -> if True"): "a buffer with a gradient that nothing reads",
     ("dlcourse.numpy.mlp", "MLP.__call__", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.cnn", "CNN.__call__", "1 -> 2"): ANY_NEGATIVE,
+    (
+        "dlcourse.numpy.cnn",
+        "CNN.__call__",
+        "(self.pool, activation) if commute else (activation, self.pool) -> (self.pool, activation) if False else (activation, self.pool)",
+    ): "the same numbers, in more time",
     ("dlcourse.numpy.cnn", "CNN.__init__", "True -> False"): ONE_PADDING,
     ("dlcourse.numpy.cnn", "CNN.__init__", "zip(widths, config.padding, strict=True) -> zip(widths, config.padding)"): ONE_PADDING,
     ("dlcourse.count", "_", "True -> False"): ONE_PADDING,
@@ -493,12 +505,12 @@ FAMOUS = [
         "padded[place] += part.reshape",
         "padded[place] = part.reshape",
     ),
-    ("dlcourse.numpy.convolution", "gradient to every maximum", "            free ^= first\n", ""),
+    ("dlcourse.numpy.convolution", "gradient to every maximum", "                free ^= first\n", ""),
     (
         "dlcourse.numpy.convolution",
         "gradient to the last maximum",
-        "for _, _, place in places:\n            first",
-        "for _, _, place in places[::-1]:\n            first",
+        "for _, _, place in places:\n                first",
+        "for _, _, place in places[::-1]:\n                first",
     ),
     ("dlcourse.numpy.convolution", "padding of max-pooling by zeros", "-math.inf", "0"),
     (
@@ -613,14 +625,14 @@ FAMOUS = [
     (
         "dlcourse.numpy.cnn",
         "the activation's way back forgotten",
-        "backs += [conv_back, activation_back, pool_back]",
-        "backs += [conv_back, pool_back]",
+        "backs.append(back)",
+        "backs.append((lambda dh: dh) if step is activation else back)",
     ),
     (
         "dlcourse.numpy.cnn",
-        "the way back in a wrong order",
-        "backs += [conv_back, activation_back, pool_back]",
-        "backs += [conv_back, pool_back, activation_back]",
+        "every activation after the pooling",
+        'self.config.pool == "max" and self.config.activation == "relu"',
+        "True",
     ),
     ("dlcourse.numpy.cnn", "one padding for all", "padding=p)", "padding=config.padding[0])"),
     ("dlcourse.numpy.cnn", "activation after the last layer", "self.layers[-1](h)  # (B, O)", "self.layers[-1](activation(h)[0])"),

@@ -151,8 +151,10 @@ class Learner:
             terms = (targets,)
         else:
             return (share,)
+        # Python's floats: NumPy's float64 would turn all gradients of float32 into float64
         return [
-            np.count_nonzero(t[part] != IGNORED) / np.count_nonzero(t != IGNORED) for t in terms
+            float(np.count_nonzero(t[part] != IGNORED) / np.count_nonzero(t != IGNORED))
+            for t in terms
         ]
 
     def _has_classes(self, targets):

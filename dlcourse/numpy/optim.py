@@ -167,9 +167,12 @@ class Adam(Optimizer):
         correction = math.sqrt(1.0 - beta2**self.steps)
         if self.weight_decay:
             self.data[self.decayed] *= 1.0 - lr * self.weight_decay
-        arrays = self.data, self.grad, self.buffers["m"], self.buffers["v"], self.scratch
+        arrays = self.data, self.grad, self.buffers["m"], self.buffers["v"]
         for start in range(0, len(self.data), PIECE):
-            w, g, m, v, update = (array[start : start + PIECE] for array in arrays)
+            w, g, m, v = (array[start : start + PIECE] for array in arrays)
+            update = self.scratch[
+                : len(w)
+            ]  # the same piece of memory for all: it stays in the cache
             m *= beta1
             np.multiply(g, 1.0 - beta1, out=update)
             m += update

@@ -211,6 +211,30 @@ def check_parts(c, rng):
     assert_close("dbias", dbias, sum(g[2] for g in gradients), 1e-13)
 
 
+def check_stacked(c, rng):
+    """Many products of few rows: the numbers of one product of all."""
+    for count, matrix, parts in (
+        (3136, (75, 32), 8),
+        (2000, (64, 32), 5),
+        (2000, (50, 10), 1),
+        (300, (800, 64), 1),
+        (128, (125, 125), 2),
+        (126, (125, 125), 1),
+        (128, (125, 126), 1),
+        (0, (2, 2), 1),
+    ):
+        views = c._stacked(np.zeros((3, *matrix)), np.zeros((2, count, 5)), np.zeros((2, count, 4)))
+        assert [v.shape for v in views] == [(2, parts, count // parts, 5), (2, parts, count // parts, 4)], f"{count} rows, {matrix}"
+    for inputs, outputs in ((8, 64), (32, 64)):  # forward and dweight in 8 parts; dx in 2
+        x, weight = rng.normal(size=(2, 24, 24, inputs)), rng.normal(size=(outputs, 3, 3, inputs))
+        u, u_back = c.im2col(x, (3, 3))
+        y, backward = c.conv2d(x, weight, None)
+        assert_close("y", y, np.einsum("nabijc,oijc->nabo", u, weight, optimize=True), 1e-12)
+        dx, dweight, _ = backward(y)
+        assert_close("dweight", dweight, np.einsum("nabo,nabijc->oijc", y, u, optimize=True), 1e-12)
+        assert_close("dx", dx, u_back(np.einsum("nabo,oijc->nabijc", y, weight, optimize=True)), 1e-12)
+
+
 def check_windows(c, rng, shape):
     x, _, _ = draw_convolution(rng, shape)
     options = {"stride": shape.stride, "padding": shape.padding, "dilation": shape.dilation}
@@ -406,6 +430,7 @@ def check_everything(c, raises):
         check_without_bias(c, rng, shape)
         check_need_dx(c, rng, shape)
     check_parts(c, rng)
+    check_stacked(c, rng)
     for pool in POOLS:
         check_pools(c, rng, *pool)
     check_manners(c)

@@ -468,6 +468,9 @@ CNNS = [
     (CNNConfig((6, 7, 2), channels=(3, 2), kernel=3, padding=(1, 2), hidden=(4,), outputs=3, activation="tanh"), 2),
     (CNNConfig((8, 5, 1), channels=(2,), kernel=2, padding=(0,), pool="avg", hidden=(), outputs=2, activation="sigmoid"), 3),
     (CNNConfig((5, 5, 3), channels=(2,), kernel=3, padding=(2,), hidden=(3, 4), outputs=1), 2),
+    # pooled before the activation, these would give other numbers
+    (CNNConfig((4, 5, 2), channels=(2,), kernel=2, padding=(1,), hidden=(), outputs=2, activation="gelu"), 2),
+    (CNNConfig((4, 5, 2), channels=(2,), kernel=2, padding=(1,), pool="avg", hidden=(), outputs=2), 2),
 ]
 
 
@@ -486,6 +489,27 @@ def check_cnn(cnn):
         y, backward = single(x.astype(np.float32))
         assert y.dtype == backward(y).dtype == np.float32
     return worst
+
+
+def check_cnn_order(cnn):
+    """ReLU and max-pooling in either order: the same bits, also where maxima are equal or zero."""
+    config = CNNConfig((9, 8, 2), channels=(3,), kernel=3, padding=1, hidden=(), outputs=2)
+    rng, model = np.random.default_rng(4), cnn.CNN(config)
+    state = {name: np.round(2 * array) for name, array in moved(config).items()}
+    model.load_state(state)
+    x = rng.integers(-1, 2, (4, *config.inputs)).astype(float)
+    logits, backward = model(x)
+    z, conv_back = convolution.conv2d(x, state["convs.0.weight"], state["convs.0.bias"], padding=1)
+    a, relu_back = functional.relu(z)
+    h, pool_back = convolution.max_pool2d(a, 2)
+    dh = (logits @ state["layers.0.weight"]).reshape(h.shape)
+    dx, dweight, _ = conv_back(relu_back(pool_back(dh)))
+    windows = a[:, :8].reshape(4, 4, 2, 4, 2, 3)
+    tied = (windows == h[:, :, None, :, None]).sum(axis=(2, 4)) > 1
+    assert (tied & (h > 0)).any() and (tied & (h == 0)).any()
+    assert np.array_equal(logits, h.reshape(4, -1) @ state["layers.0.weight"].T + state["layers.0.bias"])
+    assert np.array_equal(backward(logits), dx)
+    assert np.array_equal(model.gradients()["convs.0.weight"], dweight)
 
 
 def check_cnn_dropout(cnn):

@@ -55,6 +55,10 @@ def test_more_images_than_are_unfolded_at_a_time(rng):
     cases.check_parts(c, rng)
 
 
+def test_products_of_few_rows(rng):
+    cases.check_stacked(c, rng)
+
+
 @given(shape=shapes(), seed=seeds)
 @settings(max_examples=40, deadline=None)
 def test_windows(shape, seed):

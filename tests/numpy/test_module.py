@@ -129,6 +129,7 @@ def test_convolution_layers():
 
 def test_convolutional_network():
     assert models.check_cnn(cnn) < 1e-7
+    models.check_cnn_order(cnn)
 
 
 def test_dropout_of_the_convolutional_network():

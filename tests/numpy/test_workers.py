@@ -123,6 +123,25 @@ def test_what_a_worker_raises_is_raised(rng, monkeypatch):
     assert np.isfinite(learner.step(batch, 0.1))  # and the threads are still there
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_no_gradient_changes_its_dtype(rng, monkeypatch, dtype):
+    """The share of a worker is a number that leaves float32 what it is: float64 takes twice the time, and shows in no result."""
+    learner, batch, own, seen = learner_of(CNN, 2, dtype), batch_of(CNN, rng), functional.linear, set()
+
+    def linear(x, weight, bias):
+        y, backward = own(x, weight, bias)
+
+        def back(dy, need_dx=True):
+            seen.add((x.dtype, dy.dtype))
+            return backward(dy, need_dx)
+
+        return y, back
+
+    monkeypatch.setattr(functional, "linear", linear)
+    learner.step(batch, 0.1)
+    assert seen == {(np.dtype(dtype), np.dtype(dtype))}
+
+
 def test_warnings_are_as_in_the_caller(rng):
     x, y = batch_of(MLP, rng)
     learner = learner_of(MLP, 2, np.float32)

@@ -1,6 +1,7 @@
 """What a model costs, from its configuration alone: parameters and operations, layer by layer, memory and time in training and in use."""
 
 import functools
+import math
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -147,7 +148,9 @@ def inference_memory(config, batch=1, size=4):
 def training_seconds(config, tokens, peak, utilisation):
     """6 N D and the attention, divided by u R: how long a GPT trains on D = `tokens`  (eq-six-nd, eq-training-time).
 
-    `peak` R are the operations a second of all devices together, `utilisation` u the share of them that does the work counted here."""
+    `peak` R are the operations a second of all devices together, `utilisation` u the share of them that does the work counted here.
+    Raises ValueError for a number that is not above 0."""
+    _above_zero(tokens=tokens, peak=peak)
     if not 0 < utilisation <= 1:
         raise ValueError(
             f"utilisation={utilisation}: it is the share of the peak that is reached, above 0 and at most 1"
@@ -159,7 +162,10 @@ def training_seconds(config, tokens, peak, utilisation):
 def token_seconds(config, peak, bandwidth, batch=1, size=2):
     """max(2 N B / R, size P / G): at best so long takes the next token of each of `batch` short texts  (eq-token-time).
 
-    R = `peak` operations and G = `bandwidth` bytes a second. All weights are read once for the whole batch; the cache is left out."""
+    R = `peak` operations and G = `bandwidth` bytes a second. All weights are read once for the whole batch; the cache is left out.
+    Raises ValueError for a number that is not above 0."""
+    check_whole(batch=batch)
+    _above_zero(peak=peak, bandwidth=bandwidth, size=size)
     return max(batch * flops(config) / config.context / peak, size * parameters(config) / bandwidth)
 
 
@@ -392,6 +398,12 @@ def _convolution(name, sides, inputs, outputs, size, padding, stride=1, bias=Tru
     count = conv_parameters(inputs, outputs, size) - (0 if bias else outputs)
     cost = conv_flops(height, width, inputs, outputs, size)
     return Layer(name, (height, width, outputs), count, cost)
+
+
+def _above_zero(**numbers):
+    for name, value in numbers.items():
+        if not 0 < value < math.inf:
+            raise ValueError(f"{name}={value}: it is a number above 0")
 
 
 def _norm(name, kind, shape):

@@ -12,7 +12,8 @@ def forward_difference(f, x, h):
     """g_i = (f(x + h e_i) - f(x)) / h  (eq-forward-difference).
 
     x (...) floating point -> g (...), of the same dtype. x + h is rounded, so the divisor is the
-    step that was really made. Raises ValueError where x did not move."""
+    step that was really made. Raises ValueError for another dtype, and where x did not move."""
+    _floating(x)
     here = f(x)
 
     def quotient(i):
@@ -26,7 +27,8 @@ def central_difference(f, x, h):
     """g_i = (f(x + h e_i) - f(x - h e_i)) / (2 h)  (eq-central-difference).
 
     x (...) floating point -> g (...), of the same dtype. The divisor is the distance that was
-    really made. Raises ValueError where x did not move."""
+    really made. Raises ValueError for another dtype, and where x did not move."""
+    _floating(x)
 
     def quotient(i):
         up, down = _moved(x, i, h), _moved(x, i, -h)
@@ -39,7 +41,8 @@ def complex_step(f, x, h=1e-20):
     """g_i = Im f(x + i h e_i) / h  (eq-complex-step; Squire & Trapp 1998).
 
     x (...) floating point -> g (...), of the same dtype. For f made of functions with a complex
-    version (+, *, exp, tanh, ...): np.abs has none; np.maximum compares real parts first."""
+    version (+, *, exp, tanh, ...): np.abs has none; np.maximum compares real parts first. Raises ValueError for another dtype."""
+    _floating(x)
 
     def quotient(i):
         return f(_moved(x.astype(np.result_type(x, 1j)), i, 1j * h)).imag / h
@@ -72,6 +75,13 @@ def slope_along(f, x, u, v, h=1e-5):
     x, v of one shape, f(x), u of one shape, float64 -> one number, which judges a whole
     vector-Jacobian product at the cost of two calls of f."""
     return float(np.sum(u * (f(x + h * v) - f(x - h * v))) / (2 * h))
+
+
+def _floating(x):
+    if x.dtype.kind != "f":
+        raise ValueError(
+            f"x is {x.dtype}, in which no small step can be made: pass x.astype(float)"
+        )
 
 
 def _moved(x, i, h):

@@ -95,6 +95,10 @@ class steps:
 
     def __post_init__(self):
         _positive(self.lr)
+        if not 0.0 < self.factor <= 1.0:
+            raise ValueError(
+                f"factor={self.factor}: the learning rate is multiplied by it, so it lies above 0, and is at most 1"
+            )
         object.__setattr__(self, "milestones", tuple(self.milestones))
         if not all(0.0 < m < 1.0 for m in self.milestones):
             raise ValueError(

@@ -38,7 +38,7 @@ def test_confusion_rows_are_labels_and_absent_classes_stay():
         (lambda: metrics.accuracy(np.zeros((0, 2)), np.zeros(0, int)), "no examples"),
         (lambda: metrics.confusion([0], [0, 1], 2), "1 predictions but 2 labels"),
         (lambda: metrics.confusion([0, 2], [0, 1], 2), r"predictions run from 0 to 2: .*classes=3"),
-        (lambda: metrics.confusion([0, 1], [0, -1], 2), "labels run from -1 to 0"),
+        (lambda: metrics.confusion([0, 1], [0, -1], 2), "labels run from -1: classes count from 0"),
     ],
 )
 def test_refuses(call, complaint):

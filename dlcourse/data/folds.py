@@ -8,8 +8,12 @@ def k_folds(labels, k, seed, stratified=True):
 
     labels (N,). The examples are put in a random order, class by class when `stratified`, and dealt out like cards: folds differ in size
     by one at most, and so do their numbers of each class. Without it the order is random throughout. The generator is made from `seed`.
-    Raises ValueError for less than 2 folds, or more folds than examples."""
+    Raises ValueError for labels of another shape, less than 2 folds, or more folds than examples."""
     labels = np.asarray(labels)
+    if labels.ndim != 1:
+        raise ValueError(
+            f"labels of shape {labels.shape}: pass one for each example, labels.ravel()"
+        )
     if not 2 <= k <= len(labels):
         raise ValueError(f"{k} folds of {len(labels)} examples: choose 2 to {len(labels)}")
     rng = np.random.default_rng(seed)

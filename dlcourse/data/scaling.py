@@ -7,11 +7,15 @@ class Standardize:
     """x -> (x - m) / s, column by column: mean and deviation of the examples that it was made with  (eq-standardize).
 
     `scale = Standardize(train.x)`, then `scale(test.x)`, (N, I) -> (N, I). A constant column has no deviation, and is only shifted.
-    Raises ValueError for what is not (N, I), no examples, NaN, another number of columns."""
+    Raises ValueError for what is not (N, I), no examples, NaN, infinity, another number of columns."""
 
     def __init__(self, x):
         x = _columns(x)
         _refuse(np.isnan(x).any(), "an entry is missing (NaN): fill it first, with Impute(train.x)")
+        _refuse(
+            np.isinf(x).any(),
+            "an entry is infinite: leave its row out, or put NaN there and fill it",
+        )
         self.mean = x.mean(axis=0)
         self.deviation = np.where(x.max(axis=0) > x.min(axis=0), x.std(axis=0), 1.0)
 

@@ -1,5 +1,7 @@
 """Whether probabilities are what they say: Brier score, reliability, calibration error."""
 
+import math
+import warnings
 from typing import NamedTuple
 
 import numpy as np
@@ -30,14 +32,21 @@ def brier(p, labels):
     """The mean squared error of probabilities  (eq-brier; Brier 1950).
 
     p (N,) of the positive class and labels 0, 1 -> the mean of (p - y)^2; p (N, V) of all classes and labels (N,) -> the mean over the
-    examples of sum_v (p_v - [v = y])^2, halved for V = 2, so that both forms agree: as scikit-learn.
+    examples of sum_v (p_v - [v = y])^2, halved for V = 2, so that both forms agree: as scikit-learn. Rows (V,) that do not add up to one
+    are warned of, as there.
     Raises ValueError for no examples, lengths that differ, or what is no probability."""
     labels = _check("probabilities", p, labels)
+    precision = np.result_type(np.asarray(p), np.float16)  # in which the rows were rounded
     p = _probabilities(p)
     if p.ndim == 2 and p.shape[1] > 1:
         if not np.isin(labels, np.arange(p.shape[1])).all():
             raise ValueError(
                 f"labels run from {labels.min()} to {labels.max()}, and p has {p.shape[1]} columns: pass a column for each class, counted from 0"
+            )
+        if not np.allclose(p.sum(axis=1), 1.0, rtol=math.sqrt(np.finfo(precision).eps)):
+            warnings.warn(
+                "a row of p does not add up to one: pass the probabilities of all classes",
+                stacklevel=2,
             )
         errors = ((p - np.eye(p.shape[1])[labels]) ** 2).sum(axis=1)
         return float(errors.mean() / (2 if p.shape[1] == 2 else 1))
@@ -48,7 +57,7 @@ def reliability(p, labels, bins=10, strategy="uniform"):
     """Examples of about the same probability, and how many of them are positive -> Reliability  (eq-calibration-error).
 
     `bins` of equal width, the upper edge belongs to the bin, or with "quantile" of about equal number; empty bins are left out. The first
-    two entries are those of scikit-learn's `calibration_curve`. Raises ValueError as `brier` does."""
+    two entries are those of scikit-learn's `calibration_curve`, which lets NaN pass. Raises ValueError as `brier` does, for NaN, too."""
     p, positive, place = _binned(p, labels, bins, strategy)
     count = np.bincount(place, minlength=bins)
     held = count > 0
@@ -90,9 +99,14 @@ def brier_parts(p, labels, bins=None, strategy="uniform"):
 def top_class(p, labels):
     """What a classifier of many classes says of its own answers: (p of the predicted class (N,), 1 where it is right, else 0 (N,)).
 
-    p (N, V), labels (N,). Both go into `reliability` and `calibration_error` (Guo et al. 2017)."""
+    p (N, V), labels (N,). Both go into `reliability` and `calibration_error` (Guo et al. 2017). Raises ValueError for no examples, lengths that
+    differ, other shapes, or what is no probability."""
     labels = _check("probabilities", p, labels)
     p = _probabilities(p)
+    if p.ndim != 2 or labels.ndim != 1:
+        raise ValueError(
+            f"probabilities {p.shape} and labels {labels.shape}: pass (N, V), a column for each class, and labels.ravel()"
+        )
     return p.max(axis=1), (p.argmax(axis=1) == labels).astype(np.int64)
 
 

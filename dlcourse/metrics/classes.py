@@ -30,6 +30,7 @@ def accuracy(logits, labels):
     """The share of examples, or positions, whose predicted class is the label.
 
     logits (N, V), or (N, 1) for two classes, and labels (N,), or logits (N, T, V) and labels (N, T) -> float. Labels of -100 do not count.
+    The one number of two classes is a logit: of a probability p pass p - 0.5, as every p above 0 would be called positive.
     Raises ValueError when there are no examples, nothing counts, or the lengths differ."""
     labels = _check("logits", logits, labels)
     count = np.count_nonzero(labels != IGNORED)
@@ -47,10 +48,11 @@ def right(logits, labels):
 def confusion(predicted, labels, classes):
     """Counts: row i, column j holds how many examples of class i were predicted as j  (eq-confusion).  (N,), (N,) -> (V, V) int64, V = `classes`
 
-    Raises ValueError when there are no examples, the lengths differ, or a class lies outside 0 ... V-1."""
-    labels, predicted = _check("predictions", predicted, labels), np.asarray(predicted)
+    Raises ValueError when there are no examples, the lengths differ, or a class is no whole number of 0 ... V-1."""
+    labels = _whole("labels", _check("predictions", predicted, labels))
+    predicted = _whole("predictions", predicted)
     for name, values in (("predictions", predicted), ("labels", labels)):
-        if values.min() < 0 or values.max() >= classes:
+        if values.max() >= classes:
             raise ValueError(
                 f"{name} run from {values.min()} to {values.max()}: they must lie in 0 ... {classes - 1}, so pass classes={values.max() + 1}"
             )
@@ -88,7 +90,8 @@ def f1(predicted, labels, average="binary", classes=None):
 def balanced_accuracy(predicted, labels):
     """The mean of the recalls of the classes that occur among the labels  (eq-balanced-accuracy).  (N,), (N,) -> float
 
-    A constant answer reaches 1 / V, however the classes are distributed."""
+    A constant answer reaches 1 / V, however the classes are distributed. A class that is predicted and has no example does not count, and
+    has no warning; scikit-learn leaves it out, too, and warns."""
     hits, _, there, _ = _counts(predicted, labels, "macro", None)
     return float(np.mean(hits[there > 0] / there[there > 0]))
 
@@ -98,8 +101,7 @@ def _counts(predicted, labels, average, classes):
     if average not in AVERAGES:
         raise ValueError(f"unknown average {average!r}: choose one of {', '.join(AVERAGES)}")
     labels = _check("predictions", predicted, labels)
-    predicted = _whole("predictions", predicted)
-    labels = _whole("labels", labels)
+    predicted, labels = _whole("predictions", predicted), _whole("labels", labels)
     largest = max(predicted.max(), labels.max())
     if average == "binary" and largest > 1:
         raise ValueError(

@@ -218,7 +218,14 @@ def log(a):
 
 
 def matmul(a, b):
-    """y = a b, matrices  (gradients eq-matmul-vjp).  a (N, K), b (K, M) -> y (N, M)"""
+    """y = a b, matrices  (gradients eq-matmul-vjp).  a (N, K), b (K, M) -> y (N, M)
+
+    Raises ValueError for what is no matrix: the gradients of other products are others."""
+    if a.ndim != 2 or b.ndim != 2:
+        raise ValueError(
+            f"a @ b with shapes {a.shape} and {b.shape}: the tape multiplies matrices alone, so make a vector a matrix of one row or column, "
+            "and write a stack of rows as one matrix"
+        )
     return a @ b, lambda dy: (dy @ b.T, a.T @ dy)
 
 

@@ -147,7 +147,11 @@ def check_class_refusals(m):
         ("labels run from -1: classes", lambda: m.precision([0, 1], [-1, 1])),
         ("predictions run from 0 to 3: .* classes=4", lambda: m.recall([0, 3], [0, 1], "macro", classes=3)),
         ("predictions run from 0 to 2: .* classes=3", lambda: m.confusion([0, 2], [0, 1], 2)),
-        ("predictions run from -1 to 1", lambda: m.confusion([-1, 1], [0, 1], 2)),
+        ("predictions run from -1: classes count from 0", lambda: m.confusion([-1, 1], [0, 1], 2)),
+        ("labels run from -1: classes", lambda: m.confusion([0, 1], [-1, 1], 2)),
+        ("labels run from 0 to 2: .* classes=3", lambda: m.confusion([0, 1], [0, 2], 2)),
+        ("predictions are float64", lambda: m.confusion([0.2, 0.9], [0, 1], 2)),
+        (r"labels are int64 of shape \(2, 1\): pass whole numbers", lambda: m.confusion([0, 1], [[0], [1]], 2)),
     ):
         raises(ValueError, sentence, call)
 
@@ -298,6 +302,8 @@ def check_calibration(m):
         ("2 probabilities but 1 labels", lambda: m.brier_parts([0.1, 0.2], [1])),
         ("2 probabilities but 1 labels", lambda: m.calibration_error([0.1, 0.2], [1])),
         ("2 probabilities but 1 labels", lambda: m.top_class(np.eye(2), [1])),
+        (r"probabilities \(2,\) and labels \(2,\): pass \(N, V\)", lambda: m.top_class([0.2, 0.8], [0, 1])),
+        (r"probabilities \(2, 2\) and labels \(2, 1\): .*ravel", lambda: m.top_class(np.eye(2), [[0], [1]])),
         (r"run from -0.1 to 0.5: they lie in \[0, 1\]", lambda: m.brier([-0.1, 0.5], [0, 1])),
         ("run from 0.5 to 1.5", lambda: m.reliability([1.5, 0.5], [0, 1])),
         ("run from nan to nan", lambda: m.brier_parts([math.nan, 0.5], [0, 1])),
@@ -312,7 +318,29 @@ def check_calibration(m):
     ):
         raises(ValueError, sentence, call)
     assert m.brier([0.0, 1.0], [0, 1]) == 0.0
+    check_rows_add_up(m)
     assert m.reliability([0.2, 0.3], [0, 1], bins=1).count.tolist() == [2]
+
+
+def check_rows_add_up(m):
+    """A row of probabilities that does not add up to one is warned of at the caller; what its rounding leaves is not."""
+    third, one = np.full((2, 3), 1 / 3), np.eye(3)[:2]
+    for p, warned in (
+        (third, 0),
+        (third + 1e-8 * one[:1], 0),
+        (third + 1e-7 * one[:1], 1),
+        (third - 0.1 * one * [[0], [1]], 1),
+        (third.astype(np.float32) + np.float32(3e-5), 0),
+        (third.astype(np.float32) + np.float32(3e-4), 1),
+        (np.eye(3, dtype=int)[:2], 0),
+    ):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            value = m.brier(p, [0, 1])
+        close(value, np.mean(np.sum((p.astype(float) - np.eye(3)[:2]) ** 2, axis=1)))
+        assert len(caught) == warned
+        for w in caught:
+            assert "a row of p does not add up to one: pass" in str(w.message) and w.filename == __file__
 
 
 # ---------------------------------------------------------------- uncertainty
@@ -342,6 +370,9 @@ def check_wilson(m):
     for sentence, call in (
         ("0 hits of 0 trials", lambda: m.wilson(0, 0)),
         ("5 hits of 4 trials", lambda: m.wilson(5, 4)),
+        ("1.5 hits of 3 trials: pass whole numbers", lambda: m.wilson(1.5, 3)),
+        ("1 hits of 3.5 trials: pass whole numbers", lambda: m.wilson(1, 3.5)),
+        ("2.5 hits of 4.5 trials", lambda: m.wilson(2.5, 4.5)),
         ("-1 hits of 4 trials", lambda: m.wilson(-1, 4)),
         ("level=95: a share", lambda: m.wilson(1, 4, 95)),
         ("level=1: a share", lambda: m.wilson(1, 4, 1)),
@@ -388,6 +419,7 @@ def check_bootstrap(m):
         ("11 rows but 12 labels", lambda: m.bootstrap(statistic, x, y[:11], rng=RNG(0), resamples=1)),
         ("12 rows but 3 labels", lambda: m.bootstrap(np.mean, x, rng=RNG(0), strata=[0, 1, 1], resamples=1)),
         ("level=2", lambda: m.bootstrap(np.mean, x, rng=RNG(0), level=2, resamples=1)),
+        ("resamples=0: it must be a whole number of at least 1", lambda: m.bootstrap(np.mean, x, rng=RNG(0), resamples=0)),
     ):
         raises(ValueError, sentence, call)
 
@@ -439,6 +471,16 @@ def check_paired(m):
         ("no examples", lambda: m.permutation_test(statistic, [], [], [], RNG(0))),
         ("1 predictions but 2 labels", lambda: m.permutation_test(statistic, [0], [0, 1], [0, 1], RNG(0))),
         ("1 predictions but 2 labels", lambda: m.permutation_test(statistic, [0, 1], [0], [0, 1], RNG(0))),
+        (r"predictions \(2,\) and \(2,\), labels \(2, 1\): .*labels.ravel", lambda: m.mcnemar([0, 1], [0, 1], [[0], [1]])),
+        (r"predictions \(2, 1\) and \(2,\), labels \(2,\)", lambda: m.mcnemar([[0], [1]], [0, 1], [0, 1])),
+        (r"predictions \(2,\) and \(2, 1\)", lambda: m.mcnemar([0, 1], [[0], [1]], [0, 1])),
+        (r"predictions \(2, 1\) and \(2, 1\), labels \(2, 1\)", lambda: m.mcnemar(*[[[0], [1]]] * 3)),
+        ("difference of the two statistics is nan", lambda: m.permutation_test(lambda p, y: math.nan, [0, 1], [0, 1], [0, 1], RNG(0))),
+        ("difference of the two statistics is inf", lambda: m.permutation_test(lambda p, y: p[0], [math.inf, 1], [0, 1], [0, 1], RNG(0))),
+        (
+            "difference of the two statistics is nan",  # of an exchange alone
+            lambda: m.permutation_test(lambda p, y: p[0] if p[0] == p[1] else math.nan, np.zeros(2), np.ones(2), [0, 0], RNG(0)),
+        ),
     ):
         raises(ValueError, sentence, call)
 
@@ -485,6 +527,7 @@ def check_folds(m):
     for sentence, call in (
         ("1 folds of 17 examples: choose 2 to 17", lambda: m.k_folds(labels, 1, 0)),
         ("18 folds of 17 examples", lambda: m.k_folds(labels, 18, 0)),
+        (r"labels of shape \(17, 1\): pass one for each example", lambda: m.k_folds(labels[:, None], 5, 0)),
         (r"shape \(2,\) and of \(1,\)", lambda: m.overlap(x, x[:, :1])),
     ):
         raises(ValueError, sentence, call)
@@ -514,6 +557,7 @@ def check_scaling(m):
         (r"shape \(9,\): pass a table", lambda: m.Standardize(x[:, 0])),
         (r"shape \(0, 4\): pass a table", lambda: m.Impute(x[:0])),
         ("an entry is missing", lambda: m.Standardize(holes)),
+        ("an entry is infinite", lambda: m.Standardize(np.where(np.isnan(holes), math.inf, holes))),
         ("a column has no entry", lambda: m.Impute(nothing)),
         ("3 columns, but it was made with 4", lambda: scale(x[:, :3])),
         ("3 columns, but it was made with 4", lambda: fill(x[:, :3])),

@@ -168,8 +168,11 @@ def test_calibration(case, bins):
 def test_brier_of_many_classes(seed, size, classes):
     rng = np.random.default_rng(seed)
     p, labels = rng.dirichlet(np.ones(classes), size=size), rng.integers(0, classes, size)
-    theirs = sklearn.metrics.brier_score_loss(labels, p, labels=range(classes))
-    assert metrics.brier(p, labels) == pytest.approx(theirs, rel=1e-12, abs=1e-12)
+    for rows in (p, p * rng.uniform(0.5, 1, size=(size, 1))):  # which do not all add up to one, are warned of
+        assert_equal_behaviour(
+            lambda rows=rows: metrics.brier(rows, labels),
+            lambda rows=rows: sklearn.metrics.brier_score_loss(labels, rows, labels=range(classes)),
+        )
 
 
 # ---------------------------------------------------------------- intervals and tests against SciPy

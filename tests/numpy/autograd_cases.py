@@ -215,6 +215,9 @@ def check_refusals(autograd, raises):
     raises(ValueError, "mse_loss has 1 gradients for 2 tensors", loss.backward)
     one = autograd.apply(f.linear, autograd.Tensor(np.ones((1, 2))), np.ones((1, 2)), None)
     raises(ValueError, "linear has 2 gradients for 1 tensors", one.backward)
+    for a, b in (((3,), (3, 2)), ((2, 3), (3,)), ((3,), (3,)), ((4, 2, 3), (3, 2)), ((2, 3), (4, 3, 2)), ((4, 2, 3), (4, 3, 2))):
+        message = f"a @ b with shapes {a} and {b}: the tape multiplies matrices alone"
+        raises(ValueError, message, lambda a=a, b=b: autograd.Tensor(np.ones(a)) @ np.ones(b))
     autograd.Tensor(np.ones((1, 1))).backward()  # one number, whatever its shape
     for late in (False, True):  # a refusal leaves the leaves as they were, in whichever order the parts are met
         x = autograd.Tensor(np.ones(2))

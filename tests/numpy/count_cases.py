@@ -1,5 +1,7 @@
 """Checks of what `count` says of training, memory and time, and of the networks that are counted only; its other checks are in models.py."""
 
+import math
+
 from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
 from tests.numpy.models import raises
 
@@ -113,6 +115,17 @@ def check_seconds(count):
     assert count.token_seconds(GPT2, 1e15, 1e9, 7, size=4) == 4 * read / 1e9
     assert count.token_seconds(GPT2, 1e9, 1e15, 7) == 7 * 2 * weights / 1e9
     assert count.token_seconds(GPT2, 1e9, 1e15) == 2 * weights / 1e9
+    for value in (0, -1.0, math.inf, math.nan):
+        for name in ("tokens", "peak"):
+            message = f"{name}={value}: it is a number above 0"
+            given = {"tokens": 1, "peak": 1e12, name: value}
+            raises(ValueError, message, lambda given=given: count.training_seconds(GPT2, utilisation=0.5, **given))
+        for name in ("peak", "bandwidth", "size"):
+            message = f"{name}={value}: it is a number above 0"
+            given = {"peak": 1e12, "bandwidth": 1e9, name: value}
+            raises(ValueError, message, lambda given=given: count.token_seconds(GPT2, **given))
+    assert count.token_seconds(GPT2, 1e15, 1e9, size=0.5) == read / 2 / 1e9
+    raises(ValueError, "batch=0", lambda: count.token_seconds(GPT2, 1e12, 1e9, batch=0))
 
 
 def check_costs(count):

@@ -39,6 +39,10 @@ def check_quotients(differences, raises):
     differences.complex_step(lambda z: seen.append(z.dtype) or cubes(z), single)
     assert set(seen) == {np.dtype(np.complex64)}  # not twice the precision
     check_steps_made(differences, raises)
+    for quotient in (differences.forward_difference, differences.central_difference, differences.complex_step):
+        for dtype in (int, bool, complex):
+            message = f"x is {np.dtype(dtype)}, in which no small step can be made: pass x.astype(float)"
+            raises(ValueError, message, lambda quotient=quotient, dtype=dtype: quotient(cubes, np.ones(2, dtype), 1e-5))
 
 
 def check_steps_made(differences, raises):

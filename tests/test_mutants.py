@@ -253,7 +253,7 @@ EQUIVALENT = {
     (
         "dlcourse.metrics.uncertainty",
         "permutation_test",
-        "difference >= observed - 1e-12 -> difference > observed - 1e-12",
+        "_distance(statistic, one, other, labels) >= observed - 1e-12 -> _distance(statistic, one, other, labels) > observed - 1e-12",
     ): "differences are equal to rounding, or far apart",
     (
         "dlcourse.metrics.uncertainty",

@@ -363,6 +363,11 @@ def test_rmsprop(rng):
         assert_same("w", found, w, rtol=1e-13)
     small, large = (descend(RMSProp(Weights(w), eps=0.0), scale * gradients, lr)[-1] for scale in (1.0, 1000.0))
     assert_same("a loss times a constant", small, large, rtol=1e-12)
+    for alpha, g in ((0.99, 3.0), (0.99, -1e-3), (0.75, 5.0)):  # the first step, as the chapter derives it
+        moved = descend(RMSProp(Weights([0.0]), alpha, eps=0.0), [np.array([g])], lr)[0][0]
+        lines = [abs(moved), lr * abs(g) / math.sqrt((1 - alpha) * g**2), lr / math.sqrt(1 - alpha)]
+        assert_lines_agree(lines, rtol=1e-12)
+    near(1 / math.sqrt(1 - 0.99), 10, rtol=1e-12)
 
 
 @pytest.mark.equation("eq-adam-bias")

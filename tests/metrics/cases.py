@@ -341,6 +341,7 @@ def check_rows_add_up(m):
         assert len(caught) == warned
         for w in caught:
             assert "a row of p does not add up to one: pass" in str(w.message) and w.filename == __file__
+            assert 0 < w.lineno - check_rows_add_up.__code__.co_firstlineno < 25, "the warning points at the caller"
 
 
 # ---------------------------------------------------------------- uncertainty

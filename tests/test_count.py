@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 import dlcourse
-from dlcourse import count
+from dlcourse import count, operations
 from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
 from dlcourse.errors import need
+from dlcourse.initial import initial_state
+from dlcourse.numpy import functional
 from dlcourse.recipes import ARTICLE_NETWORKS
 from tests.numpy import count_cases, models
 
@@ -37,6 +39,37 @@ def test_as_many_as_the_built_model_has(config):
         sizes[layer] = sizes.get(layer, 0) + p.data.size
     assert {row.name: row.parameters for row in count.layers(config)} == sizes
     assert count.parameters(config) == sum(sizes.values())
+
+
+TEXT = {
+    "GPT": GPTConfig(11, 7, layers=3, heads=2, width=8, hidden=20),
+    "GPT with a head of its own": GPTConfig(11, 7, layers=1, heads=1, width=8, tied=False, norm="rms"),
+}
+
+
+@pytest.mark.parametrize("config", [*CONFIGS.values(), *TEXT.values()], ids=[*CONFIGS, *TEXT])
+def test_products_of_numpy_while_the_model_runs(config, monkeypatch):
+    """Every matrix product forward, attention's among them, noted by the arrays of the weights. Norms are left out, as in `count`."""
+    model = getattr(dlcourse.backend("numpy"), type(config).__name__.removesuffix("Config"))(config)
+    model.load_state(initial_state(config, 0, np.float64))
+    model.eval()
+    tally, rng, wanted = {}, np.random.default_rng(0), count.flops(config)
+    for name in ("batch_norm", "layer_norm", "rms_norm"):  # which add up by products of their own
+
+        def unseen(*arguments, norm=getattr(functional, name), **options):
+            y, backward = norm(*(np.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments), **options)
+            return operations.watch(y, tally), backward
+
+        monkeypatch.setattr(functional, name, unseen)
+    for _, p in model.named_parameters():
+        p.data = operations.watch(p.data, tally)
+    if isinstance(config, GPTConfig):
+        x = rng.integers(0, config.vocab, (3, config.context))
+        wanted += count.attention_flops(config, config.context)
+    else:
+        x = rng.normal(size=(3, *(config.inputs if isinstance(config.inputs, tuple) else (config.inputs,))))
+    y = np.asarray(model(x)[0])
+    assert tally["matmul"] == 3 * wanted and np.isfinite(y).all()
 
 
 @each_config

@@ -11,10 +11,12 @@ from dlcourse.check.engine import Result, likely
 from dlcourse.differences import central_difference, forward_difference, slope_along
 
 STEP, SMALL, MANY = 1e-5, 1e-4, 2000
+HIDES = 1e6  # times the slope: the rounding of such values, divided by 2 h, is a hundred-thousandth of it
 STREAM = 1009  # the directions must not be the numbers that default_rng(0) gave the reader
 COPIES = (
     "the argument was broadcast: sum over the axes along which it was copied; eq-broadcast-vjp."
 )
+LARGE = "cannot be judged: the values are too large beside the slope; subtract a constant from the result"
 KEPT = "backward ignores dy, or adds to something that it kept. Each term has dy as a factor, once, and a second call begins anew."
 
 
@@ -22,7 +24,7 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
     """Judge `y, backward = operation(*arguments)` along random directions (eq-gradient-test), and print one line a case.
 
     Arrays of floats are differentiated and must be float64; anything else is passed on as it is. backward(dy) returns the gradients of the
-    former in their order, a single one alone. Where one is wrong, all its entries are compared with central differences, if there are
+    former in their order, a single one alone. Values whose rounding would hide the slope are not judged. Where a gradient is wrong, all its entries are compared with central differences, if there are
     not too many, and the likely cause is named. Returns a Result, as all checks do."""
     name = f"gradient of {getattr(operation, '__name__', 'the operation')}"
     given = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
@@ -60,7 +62,7 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
         sentence = _difference(value, x, one, u, v, h, tolerance)
         if sentence is not None and one.shape != x.shape:
             cause = COPIES if _copied(x.shape, one.shape) else None
-        elif sentence is not None and x.size <= MANY:
+        elif sentence not in (None, LARGE) and x.size <= MANY:
             parts = _rows(value, u) if x.ndim < np.ndim(y) else ()
             cause = likely_cause(
                 lambda x, value=value: np.sum(u * value(x)), x, one, h, np.shape(y), parts
@@ -175,9 +177,10 @@ def _difference(value, x, found, u, v, h, tolerance):
     measured, promised = slope_along(value, x, u, v, h), float(np.sum(found * v))
     # the deviation of <found, v> over draws of v: a sum of absolute terms would hide one wrong entry among many
     size = float(np.linalg.norm(found * v))
-    scale = max(abs(measured), size, 1e-3 * np.abs(u * value(x)).sum())
-    if abs(measured - promised) <= tolerance * scale:  # NaN is not
-        return None
+    scale, values = max(abs(measured), size), float(np.abs(u * value(x)).sum())
+    if abs(measured - promised) <= tolerance * max(scale, 1e-3 * values):  # NaN is not
+        # a slope of zero is one beside values of any usual size
+        return LARGE if values > HIDES * max(scale, float(np.linalg.norm(v))) else None
     digits = next((d for d in range(3, 7) if text(measured, None, d) != text(promised, None, d)), 7)
     return (
         f"along a random direction the slope is {text(measured, None, digits)}, "

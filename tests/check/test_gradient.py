@@ -197,6 +197,31 @@ def test_ones_would_not_have_seen_it():
     assert not check.gradient(careless_softmax, X).passed
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.5, 1.0, 1.001])
+def test_values_that_hide_the_slope_are_not_judged(factor):
+    """Beside 1e8 a slope of one is known to a digit or two: neither the right gradient nor a wrong one passes."""
+
+    def shifted(x):
+        return x + 1e8, lambda dy: factor * dy
+
+    sentence = "gradient of shifted: x FAILED: cannot be judged: the values are too large beside the slope; subtract a constant"
+    for seed in range(20):
+        result = check.gradient(shifted, X, seed=seed)
+        (failed,) = [line for line in result.lines if "FAILED" in line]
+        if "the slope is" in failed:  # too wrong to be hidden
+            assert factor < 1
+        else:
+            assert failed.startswith(sentence) and result.causes == [] and not result.passed
+
+
+def test_large_values_with_a_slope_that_shows():
+    assert check.gradient(lambda x: (x + 1e4, lambda dy: dy), X).passed
+    assert not check.gradient(lambda x: (x + 1e4, lambda dy: 1.001 * dy), X).passed
+    for value in (0.0, 1.0, 100.0):
+        assert check.gradient(lambda x, value=value: (0.0 * x + value, lambda dy: 0.0 * dy), X).passed
+    assert check.gradient(lambda x: (x.sum() - x.sum() + np.exp(x - x), lambda dy: np.zeros_like(x) * dy), X).passed
+
+
 def test_large_arrays_are_judged_without_a_cause():
     result = check.gradient(lambda x: (x * x, lambda dy: -2 * dy * x), RNG.normal(size=3000))
     assert not result.passed and result.causes == []

@@ -144,6 +144,57 @@ Nobody writes it.
 **Often seen** in books. Is it?"""
 
 
+REFUTED = {  # what articles get wrong: each in the chapter that it belongs to, by words of its heading
+    "mlp": (
+        "softmax layer needed",
+        "the output error",
+        "the logistic loss",
+        "the weight gradient",
+        "batch and stochastic",
+        "random numbers",
+        "biases start at random",
+    ),
+    "optimizers": ("dynamic gradient descent", "weight decay", "no learning rate", "same in every library", "fall at every step"),
+    "large-models": ("more computing", "train what I can run", "three times the cost", "a FLOP a FLOP", "117 million"),
+    "vectors-gradients": ("smaller step", "matrix inverses", "shapes were wrong", "take differences"),
+    "autograd": ("Inference uses back-propagation", "kind of finite difference"),
+    "losses": ("regression predict the number", "constant in the logarithm", "softmax turns outputs"),
+    "regularization": ("Dropout always", "parameters always overfit", "L1 penalty into the loss"),
+    "evaluation": ("higher accuracy in the table", "An AUC near one", "Overlapping confidence", "no test set", "mean and deviation"),
+    "frameworks-devices": ("same seed", "hundred times faster", "on the GPU"),
+    "cnn": ("92 % on CIFAR-10", "the last batch", "y_hat >= 0.5"),
+    "attention": ("heads averaged", "explain the decision"),
+    "transformer": ("98 % accuracy",),
+    "gpt": ("MLPs or CNNs",),
+    "bert": ("two terms for each sentence", "at translation"),
+}
+
+
+@pytest.fixture
+def myths(monkeypatch):
+    monkeypatch.syspath_prepend(str(notebooks.ROOT / "book" / "_ext"))
+    import myths
+
+    return myths
+
+
+@pytest.mark.parametrize("chapter", REFUTED)
+def test_the_appendix_holds_what_the_chapter_refutes(myths, chapter):
+    (path,) = (notebooks.ROOT / "chapters").glob(f"*/{chapter}.ipynb")
+    found = [question for question, _ in myths.refutations(path)]
+    for words in REFUTED[chapter]:
+        assert sum(words.lower() in question.lower() for question in found) == 1, f"{words!r} is no refutation: {found}"
+
+
+def test_a_refutation_begins_as_the_appendix_asks(myths):
+    """A paragraph that begins with "Often" in bold and is not collected would be missing there without a word."""
+    for path in notebooks.chapters([]):
+        faq = "".join("".join(c["source"]) + "\n\n" for c in json.loads(path.read_text())["cells"] if c["cell_type"] == "markdown")
+        faq = faq.partition("## FAQ")[2].partition("\n## ")[0]
+        often = re.findall(r"^\*\*Often.*", faq, re.MULTILINE)
+        assert len(often) == len(list(myths.refutations(path))) and all(map(myths.BEGIN.match, often)), path.name
+
+
 def test_myths_are_collected_from_the_chapters(tmp_path, executed):
     chapter = json.loads(executed.read_text())
     chapter["cells"] += [

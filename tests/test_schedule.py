@@ -1,5 +1,6 @@
 import itertools
 import math
+import warnings
 
 import pytest
 
@@ -68,6 +69,65 @@ def test_one_cycle_and_cosine_are_pytorchs(options, total):
         assert cosine(0.2, final=0.01)(step, total) == pytest.approx(theirs.get_last_lr()[0], rel=1e-10, abs=0)
         optimizer.step()
         theirs.step()
+
+
+def pytorchs(total, make):
+    """The learning rates 0.2 -> ... of a PyTorch scheduler, made by make(optimizer, torch.optim.lr_scheduler)."""
+    import torch
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # SequentialLR passes an argument that PyTorch itself calls outdated
+        scheduler, rates = make(optimizer, torch.optim.lr_scheduler), []
+        for _ in range(total):
+            rates.append(optimizer.param_groups[0]["lr"])
+            optimizer.step()
+            scheduler.step()
+    return rates
+
+
+def warmed(rising, total, rest):
+    """PyTorch's rise over `rising` steps, then `rest(optimizer, schedulers, steps that are left)`."""
+    return lambda o, s: s.SequentialLR(
+        o, [s.LinearLR(o, 1 / rising, 1.0, total_iters=rising - 1), rest(o, s, total - rising)], milestones=[rising]
+    )
+
+
+@pytest.mark.parametrize("total", [20, 37, 100])
+@pytest.mark.parametrize("name", ["steps", "linear", "cosine", "linear after warm-up", "cosine after warm-up"])
+def test_schedules_are_pytorchs(name, total):
+    rising = math.ceil(0.25 * total)
+    falls = {
+        "linear": lambda o, s, left: s.LinearLR(o, 1.0, 0.05, total_iters=left),
+        "cosine": lambda o, s, left: s.CosineAnnealingLR(o, left, eta_min=0.01),
+    }
+    if name == "steps":
+        ours = steps(0.2, (0.3, 0.55), 0.5)
+        theirs = pytorchs(total, lambda o, s: s.MultiStepLR(o, [math.ceil(0.3 * total), math.ceil(0.55 * total)], gamma=0.5))
+    else:
+        kind = name.split()[0]
+        ours = {"linear": linear, "cosine": cosine}[kind](0.2, warmup=0.25 if "warm" in name else 0.0, final=0.01)
+        theirs = pytorchs(total, warmed(rising, total, falls[kind]) if "warm" in name else lambda o, s: falls[kind](o, s, total))
+    assert [ours(step, total) for step in range(total)] == pytest.approx(theirs, rel=1e-10, abs=0)
+
+
+@pytest.mark.parametrize("name", ["steps", "linear", "cosine", "linear after warm-up", "cosine after warm-up"])
+def test_schedules_are_mlxs(name):
+    """MLX computes them in float32."""
+    import mlx.core as mx
+    from mlx.optimizers import cosine_decay, join_schedules, linear_schedule, step_decay
+
+    total, rising = 40, 10
+    warm = linear_schedule(0.2 / rising, 0.2, rising - 1)
+    ours, theirs = {
+        "steps": (steps(0.2, (0.25, 0.5, 0.75), 0.5), step_decay(0.2, 0.5, 10)),
+        "linear": (linear(0.2, final=0.01), linear_schedule(0.2, 0.01, total)),
+        "cosine": (cosine(0.2, final=0.01), cosine_decay(0.2, total, 0.01)),
+        "linear after warm-up": (linear(0.2, 0.25, 0.01), join_schedules([warm, linear_schedule(0.2, 0.01, 30)], [rising])),
+        "cosine after warm-up": (cosine(0.2, 0.25, 0.01), join_schedules([warm, cosine_decay(0.2, 30, 0.01)], [rising])),
+    }[name]
+    found = [float(theirs(mx.array(step))) for step in range(total)]
+    assert [ours(step, total) for step in range(total)] == pytest.approx(found, rel=2e-6, abs=0)
 
 
 def test_a_run_of_one_step():

@@ -25,6 +25,7 @@ from tests.numpy import (
     models,
     recurrent_cases,
     regression_cases,
+    schedule_cases,
     transformer_cases,
 )
 
@@ -190,6 +191,10 @@ def check_operations(operations, _=None):
     difference_cases.check_watch(operations, models.raises)
 
 
+def check_schedule(schedule, _=None):
+    schedule_cases.check_schedule(schedule, models.raises)
+
+
 def check_regression(regression, _=None):
     regression_cases.check_regression(regression, models.raises)
 
@@ -223,6 +228,7 @@ MODULES = {
     "dlcourse.differences": check_differences,
     "dlcourse.operations": check_operations,
     "dlcourse.regression": check_regression,
+    "dlcourse.schedule": check_schedule,
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
@@ -240,6 +246,15 @@ SAME_SIZE = "all kernels have one size"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 ALREADY_COUNTED = "`apply` has counted the gradients"
 EQUIVALENT = {
+    **{
+        ("dlcourse.schedule", "one_cycle.__call__", what): "the peak comes before the last step, since the share of the rise is below one"
+        for what in (
+            "(step - peak) / (last - peak) if last > peak else 1.0 -> (step - peak) / (last - peak) if True else 1.0",
+            "last > peak -> last >= peak",
+            "1.0 -> 0.0",
+            "1.0 -> 2.0",
+        )
+    },
     ("dlcourse.operations", "Watched.__array_ufunc__", "0 -> -1"): "there is one: the first is the last",
     ("dlcourse.regression", "stopped", "0.0 -> -1.0"): "without a direction every learning rate converges",
     ("dlcourse.numpy.autograd", "Tensor.__neg__", "self * -1.0 -> self / -1.0"): "divided by -1 is multiplied by it",

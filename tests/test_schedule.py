@@ -4,7 +4,13 @@ import warnings
 
 import pytest
 
+from dlcourse import schedule as module
 from dlcourse.schedule import constant, cosine, linear, one_cycle, steps
+from tests.numpy import models, schedule_cases
+
+
+def test_schedules_as_their_formulas_say():
+    schedule_cases.check_schedule(module, models.raises)
 
 
 def test_constant():

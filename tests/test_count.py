@@ -1,5 +1,7 @@
 """Parameters and operations from a configuration: those of the built models, and those that were published."""
 
+import functools
+
 import numpy as np
 import pytest
 
@@ -54,13 +56,13 @@ def test_products_of_numpy_while_the_model_runs(config, monkeypatch):
     model.load_state(initial_state(config, 0, np.float64))
     model.eval()
     tally, rng, wanted = {}, np.random.default_rng(0), count.flops(config)
+
+    def unseen(norm, *arguments, **options):
+        y, backward = norm(*(np.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments), **options)
+        return operations.watch(y, tally), backward
+
     for name in ("batch_norm", "layer_norm", "rms_norm"):  # which add up by products of their own
-
-        def unseen(*arguments, norm=getattr(functional, name), **options):
-            y, backward = norm(*(np.asarray(a) if isinstance(a, np.ndarray) else a for a in arguments), **options)
-            return operations.watch(y, tally), backward
-
-        monkeypatch.setattr(functional, name, unseen)
+        monkeypatch.setattr(functional, name, functools.partial(unseen, vars(functional)[name]))
     for _, p in model.named_parameters():
         p.data = operations.watch(p.data, tally)
     if isinstance(config, GPTConfig):

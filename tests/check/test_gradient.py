@@ -5,6 +5,7 @@ import pytest
 
 from dlcourse import check
 from dlcourse.numpy import functional as f
+from tests.check import gradient_cases
 
 RNG = np.random.default_rng(0)
 X, W, B = RNG.normal(size=(7, 5)), RNG.normal(size=(3, 5)), RNG.normal(size=3)
@@ -26,6 +27,11 @@ def test_operations_of_the_package_pass(operation, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed == result.lines and printed[-1] == f"gradient of {operation.__name__}: all 4 cases ok"
     assert printed[1] == f"gradient of {operation.__name__}: x ok"
+
+
+@pytest.mark.parametrize("name", gradient_cases.RUNS)
+def test_every_line(name):
+    gradient_cases.check_run(check, name)
 
 
 def test_several_arguments_and_labels():

@@ -62,4 +62,4 @@ def measure(name, threads):
     run = subprocess.run(
         [sys.executable, "-m", f"benchmarks.{name}", str(threads)], env=os.environ | pools, capture_output=True, text=True, check=True
     )
-    return json.loads(run.stdout)
+    return {"name": name} | json.loads(run.stdout)

@@ -1,5 +1,8 @@
 """The words and verdicts of `make bench`; the timings themselves are no test."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from tools import bench
@@ -31,3 +34,9 @@ TIMED = {
 def test_a_row_says_whether_its_bar_is_missed(row, missed, words):
     assert bench.is_missed(row) is missed
     assert words in bench.sentence(row)
+
+
+def test_the_record_holds_every_benchmark():
+    rows = json.loads((Path(__file__).parents[2] / bench.RESULT).read_text())["benchmarks"]
+    recorded = [(row["name"], row["threads"]) for row in rows]
+    assert recorded == [(name, threads) for name, counts in bench.BENCHMARKS.items() for threads in counts], "run `make bench` again"

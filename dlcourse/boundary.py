@@ -47,8 +47,9 @@ def check_inputs(x, inputs):
         )
 
 
-def _check_image_batch(x, inputs):
-    shape, (height, width, channels) = np.shape(x), inputs
+def check_model_images(x, inputs):
+    """Raise ValueError unless x is a batch of images (N, H, W, C), arrays of any backend, with the (H, W, C) of `inputs`."""
+    shape, (height, width, channels) = tuple(np.shape(x)), inputs
     if shape == inputs:
         raise ValueError(
             f"x has shape {shape}, a single image, but a batch is (N, H, W, C): pass x[None]"
@@ -64,7 +65,8 @@ def _check_image_batch(x, inputs):
     check_images(x)
     if shape[1:] != inputs:
         if shape[1:] == (channels, height, width) or shape[1] == channels != shape[3]:
-            raise ValueError(_other_layout(shape, channels, first=False))
+            turn = "permute" if hasattr(x, "permute") else "transpose"  # PyTorch's name for it
+            raise ValueError(_other_layout(shape, channels, False, turn))
         if shape[3] != channels:
             raise ValueError(
                 f"images have {shape[3]} channels but the model takes {channels}: build it with inputs={shape[1:]}, or pass the data it was built for"
@@ -72,6 +74,10 @@ def _check_image_batch(x, inputs):
         raise ValueError(
             f"images are {shape[1]} x {shape[2]} but the model takes {height} x {width}: build it with inputs={shape[1:]}, or pass the data it was built for"
         )
+
+
+def _check_image_batch(x, inputs):
+    check_model_images(x, inputs)
     if x.dtype.kind != "f":
         raise ValueError(
             f"x holds {x.dtype}, but images are floats, 0 to 1 in this course: pass x / 255 where a byte holds 0 to 255, else x.astype(float)"
@@ -132,10 +138,7 @@ def check_targets(x, targets, outputs, loss, positions=False):
                 f"cross_entropy takes one integer class number for each example, not {targets.dtype} of shape {targets.shape}; "
                 f"soft targets are floats of shape ({len(x)}, {outputs})"
             )
-        if targets.min() < 0 or targets.max() >= outputs:
-            raise ValueError(
-                f"labels run from {targets.min()} to {targets.max()} but the model has {outputs} classes: build it with outputs={targets.max() + 1}"
-            )
+        _check_labels(targets, outputs)
     else:
         if targets.reshape(len(targets), -1).shape[1] != outputs:
             raise ValueError(
@@ -147,6 +150,25 @@ def check_targets(x, targets, outputs, loss, positions=False):
             )
         if loss in ("hinge", "focal"):
             check_binary(loss, targets)
+
+
+def _check_labels(labels, outputs):
+    """Class numbers (B,) in 0 ... outputs - 1."""
+    low, high = int(labels.min()), int(labels.max())
+    if low >= 0 and high < outputs:
+        return
+    given = f"labels run from {low} to {high} but the model has {outputs} classes"
+    if low < 0:
+        wrong = np.flatnonzero(labels < 0)
+        shift = f", or add {-low} to all where they count from {low}" if high - low < outputs else ""
+        raise ValueError(
+            f"{given}, numbered from 0: correct the {len(wrong)} of {len(labels)} that are negative, the first at index {wrong[0]}{shift}"
+        )
+    if low == 1 and high == outputs:
+        raise ValueError(
+            f"{given}, numbered from 0: subtract 1 where they count from 1, else build it with outputs={high + 1}"
+        )
+    raise ValueError(f"{given}: build it with outputs={high + 1}")
 
 
 def check_binary(name, targets):
@@ -293,11 +315,12 @@ def check_images(x, channels=None, first=False):
     )
 
 
-def _other_layout(shape, channels, first):
+def _other_layout(shape, channels, first, turn="transpose"):
     """The sentence for images of which `first` is wanted and the other is given."""
+    channels = f"{channels} channel{'s' if channels > 1 else ''}"
     if first:
-        return f"x has shape {shape} with its {channels} channels last, but images are (N, C, H, W): pass x.permute(0, 3, 1, 2)"
-    return f"x has shape {shape} with its {channels} channels first, but images are (N, H, W, C): pass x.transpose(0, 2, 3, 1)"
+        return f"x has shape {shape} with its {channels} last, but images are (N, C, H, W): pass x.permute(0, 3, 1, 2)"
+    return f"x has shape {shape} with its {channels} first, but images are (N, H, W, C): pass x.{turn}(0, 2, 3, 1)"
 
 
 def check_whole(**numbers):
@@ -314,6 +337,20 @@ def check_groups(inputs, outputs, groups):
         raise ValueError(
             f"groups={groups} does not divide {inputs} input and {outputs} output channels: choose a divisor of {math.gcd(inputs, outputs)}"
         )
+
+
+def check_output_padding(output_padding, stride):
+    """Raise ValueError unless `output_padding` is whole, not negative and below the stride."""
+    check_whole(output_padding=output_padding)
+    if output_padding >= stride:
+        raise ValueError(f"output_padding={output_padding} must be below stride={stride}: lower it")
+
+
+def check_transposed(x, size, stride, padding, output_padding, dilation, first=False):
+    """Raise ValueError unless a transposed convolution of the images x, (N, H, W, C), or (N, C, H, W) where `first`, has an output."""
+    least = min(x.shape[2:] if first else x.shape[1:3])
+    if (least - 1) * stride - 2 * padding + dilation * (size - 1) + 1 + output_padding < 1:
+        raise ValueError(f"padding={padding} leaves nothing of the output: use a smaller one")
 
 
 def check_pool(size, stride, padding):

@@ -39,7 +39,31 @@ BATCHES = {
         np.array([0, 1, 2, 3]),
         "labels run from 0 to 3 but the model has 3 classes: build it with outputs=4",
     ),
-    "label negative": ("cross_entropy", X, np.array([0, 1, -1, 2]), "labels run from -1 to 2 but the model has 3 classes"),
+    "label negative": (
+        "cross_entropy",
+        X,
+        np.array([0, 1, -1, 2]),
+        "labels run from -1 to 2 but the model has 3 classes, numbered from 0: correct the 1 of 4 that are negative, the first at index 2",
+    ),
+    "labels from -1": (
+        "cross_entropy",
+        X,
+        np.array([0, -1, 1, -1]),
+        "labels run from -1 to 1 but the model has 3 classes, numbered from 0: "
+        "correct the 2 of 4 that are negative, the first at index 1, or add 1 to all where they count from -1",
+    ),
+    "labels from 1": (
+        "cross_entropy",
+        X,
+        np.array([1, 2, 3, 1]),
+        "labels run from 1 to 3 but the model has 3 classes, numbered from 0: subtract 1 where they count from 1, else build it with outputs=4",
+    ),
+    "labels from 1, too large": (
+        "cross_entropy",
+        X,
+        np.array([1, 2, 4, 1]),
+        "labels run from 1 to 4 but the model has 3 classes: build it with outputs=5",
+    ),
     "labels as floats": (
         "cross_entropy",
         X,
@@ -155,6 +179,24 @@ def test_images(backend, network, shape, sentence):
     assert all(np.array_equal(before[name], array) for name, array in learner.state().items()), "a refused batch changed something"
 
 
+@pytest.mark.parametrize("case", ["single", "flat", "no channels", "channels first", "other channels", "other size"])
+@pytest.mark.parametrize(("backend", "network"), [("torch", "CNN"), ("mlx", "CNN"), *((backend, "ResNet") for backend in dlcourse.BACKENDS)])
+def test_images_of_a_model_called_directly(backend, network, case):
+    """The sentence of its learner, not that of a layer inside."""
+    shape, sentence = IMAGES[case]
+    learner = learner_of(backend, NETWORKS[network])
+    x = np.zeros(shape, np.float32)
+    if backend == "torch":
+        import torch
+
+        x, sentence = torch.zeros(shape), sentence.replace("transpose", "permute")
+    elif backend == "mlx":
+        import mlx.core as mx
+
+        x = mx.zeros(shape)
+    assert refusal(lambda: learner.model(x)) == sentence
+
+
 @each_backend
 def test_the_layout_is_known_by_the_whole_shape(backend):
     """Where the height is the number of channels, one axis cannot tell; where all three are equal nothing can, and channels last are taken."""
@@ -201,7 +243,12 @@ def test_labels_of_images(backend, network):
     x = np.zeros((2, 8, 9, 3), np.float32)
     for labels, sentence in [
         ([0, 3], "labels run from 0 to 3 but the model has 3 classes: build it with outputs=4"),
-        ([-1, 0], "labels run from -1 to 0 but the model has 3 classes"),
+        (
+            [-1, 0],
+            "labels run from -1 to 0 but the model has 3 classes, numbered from 0: "
+            "correct the 1 of 2 that are negative, the first at index 0, or add 1 to all where they count from -1",
+        ),
+        ([1, 3], "the model has 3 classes, numbered from 0: subtract 1 where they count from 1, else build it with outputs=4"),
         ([0], "2 examples but 1 targets: each example needs one"),
     ]:
         assert sentence in refusal(lambda labels=labels: learner.step((x, np.array(labels)), 0.1))

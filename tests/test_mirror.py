@@ -24,11 +24,13 @@ EXCEPTIONS = {
     ("autograd.py", "file"): "a lesson: PyTorch and MLX bring their own",
     ("convolution.py", "file"): "PyTorch and MLX bring their own operations and gradients",
     ("layers.py:Conv2d", "docstring"): "PyTorch's images are channels first",
+    ("layers.py:ConvTranspose2d", "docstring"): "PyTorch's images are channels first, MLX's own layer has another weight",
     ("layers.py:MaxPool2d", "docstring"): "PyTorch's images are channels first",
     ("layers.py:AvgPool2d", "docstring"): "PyTorch's images are channels first",
+    ("layers.py:GlobalAvgPool", "docstring"): "PyTorch's images are channels first",
     **{
         (f"layers.py:{layer}.{call}", "name"): "PyTorch calls it forward"
-        for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
+        for layer in ("Conv2d", "ConvTranspose2d", "MaxPool2d", "AvgPool2d", "GlobalAvgPool")
         for call in ("__call__", "forward")
     },
     ("module.py:Parameter", "name"): "PyTorch's own; in MLX every array attribute is one",
@@ -268,13 +270,16 @@ OUTSIDE = {
     },
     **{
         (layer, call): "PyTorch's name for it is forward"
-        for layer in ("Conv2d", "MaxPool2d", "AvgPool2d")
+        for layer in ("Conv2d", "ConvTranspose2d", "MaxPool2d", "AvgPool2d", "GlobalAvgPool")
         for call in ("__call__", "forward")
     },
     **{(layer, "__call__"): "the frameworks' own" for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm")},
     **{
         (layer, method): reason
-        for layer in ("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm", "Conv2d", "MaxPool2d", "AvgPool2d")
+        for layer in (
+            *("Linear", "Embedding", "LayerNorm", "RMSNorm", "BatchNorm"),
+            *("Conv2d", "ConvTranspose2d", "MaxPool2d", "AvgPool2d", "GlobalAvgPool"),
+        )
         for method, reason in {
             "named_parameters": "the frameworks have their own",
             "named_buffers": "the frameworks have their own",

@@ -4,7 +4,8 @@ Each is called `(x, y, rng) -> (x, y)` with a batch of images x (N, H, W, C), fl
 the generator `rng`, and what is given is never changed. `Batches(..., augment=(crop(), flip()))` applies them in order to each batch:
 the training set's, since a test set that is augmented is another test set.
 
-Each raises ValueError for numbers out of range, for anything but a batch of images, and for labels that it can't mix."""
+Each raises ValueError for numbers out of range, for anything but a batch of images, for images of 1 or 3 channels with these first, and for
+labels that it can't mix."""
 
 from dataclasses import dataclass
 
@@ -160,6 +161,8 @@ def describe(step):
 
 def _check(x, y, rng):
     check_images(x)
+    if x.shape[3] not in (1, 3) and _channels_first(*x.shape[1:]):
+        check_images(x, x.shape[1])
     if x.dtype.kind != "f":
         raise ValueError(
             f"x holds {x.dtype}: augmentation takes floats in [0, 1], for bytes that is np.float32(x) / 255"
@@ -170,6 +173,11 @@ def _check(x, y, rng):
         raise ValueError(
             f"rng is {type(rng).__name__}: pass np.random.default_rng(seed), so that the changes can be repeated"
         )
+
+
+def _channels_first(channels, height, width):
+    """Whether these are images in colour, or square gray ones; feature maps of 3 x 3 pixels and rows with several channels are not."""
+    return channels == 3 < min(height, width) or (channels == 1 and height == width)
 
 
 def _probabilities(y, classes, dtype):

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import mlx.nn as nn
 
+from dlcourse.boundary import check_model_images
 from dlcourse.mlx.layers import AvgPool2d, Conv2d, Linear, MaxPool2d
 from dlcourse.mlx.mlp import ACTIVATIONS
 from dlcourse.mlx.module import Module
@@ -30,6 +31,7 @@ class CNN(Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def __call__(self, x):
+        check_model_images(x, self.config.inputs)
         activation = ACTIVATIONS[self.config.activation]
         h = x
         for conv in self.convs:

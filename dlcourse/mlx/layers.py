@@ -1,8 +1,17 @@
 """Layers: MLX's own, under the course's names and signatures."""
 
+import mlx.core as mx
 import mlx.nn as nn
 
-from dlcourse.boundary import check_groups, check_images, check_pool, check_whole, check_window
+from dlcourse.boundary import (
+    check_groups,
+    check_images,
+    check_output_padding,
+    check_pool,
+    check_transposed,
+    check_whole,
+    check_window,
+)
 
 
 class Linear(nn.Linear):
@@ -34,6 +43,56 @@ class Conv2d(nn.Conv2d):
         return super().__call__(x)
 
 
+class ConvTranspose2d(nn.Module):
+    """y = the transposed convolution of x: every number puts a copy of its kernel into the output, plus b  (eq-conv-transpose).
+
+    The way back of a Conv2d(outputs, inputs, size, stride, padding, dilation, groups), whose weight it has, as a layer of its own, that
+    makes images larger. Images are (N, H, W, C); weight (I, size, size, O / groups) in every state, bias (O,).
+    H' = (H - 1) stride - 2 padding + dilation (size - 1) + 1 + output_padding, and output_padding is below the stride.
+
+    MLX's own layer has the weight (O, size, size, I) and no groups: here it is turned on the way, for each group."""
+
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        dilation=1,
+        groups=1,
+        bias=True,
+    ):
+        check_whole(inputs=inputs, outputs=outputs, size=size, stride=stride)
+        check_whole(padding=padding, dilation=dilation, groups=groups)
+        check_output_padding(output_padding, stride)
+        check_groups(inputs, outputs, groups)
+        super().__init__()
+        self.weight = mx.zeros((inputs, size, size, outputs // groups))
+        if bias:
+            self.bias = mx.zeros((outputs,))
+        self.inputs, self.groups = inputs, groups
+        self.shape = (size, stride, padding, output_padding, dilation)
+
+    def __call__(self, x):
+        check_images(x, self.inputs)
+        check_transposed(x, *self.shape)
+        _, stride, padding, output_padding, dilation = self.shape
+        pairs = zip(
+            x.split(self.groups, axis=3), self.weight.split(self.groups, axis=0), strict=True
+        )
+        parts = [
+            # (I/G, K, K, O/G) -> (O/G, K, K, I/G)
+            mx.conv_transpose2d(
+                part, w.transpose(3, 1, 2, 0), stride, padding, dilation, output_padding
+            )
+            for part, w in pairs
+        ]
+        y = mx.concatenate(parts, axis=3)  # (B, H', W', O)
+        return y + self.bias if "bias" in self else y
+
+
 class MaxPool2d(nn.MaxPool2d):
     """The largest entry of each window of size x size pixels  (eq-max-pool).  Images are (N, H, W, C)"""
 
@@ -62,6 +121,16 @@ class AvgPool2d(nn.AvgPool2d):
         check_images(x)
         check_window(x, self.size, self.pad)
         return super().__call__(x)
+
+
+class GlobalAvgPool(nn.Module):
+    """The mean of each map over all its pixels, one number a channel  (eq-global-avg-pool).
+
+    Images are (N, H, W, C) -> y (N, C)"""
+
+    def __call__(self, x):
+        check_images(x)
+        return x.mean(axis=(1, 2))
 
 
 class Embedding(nn.Embedding):

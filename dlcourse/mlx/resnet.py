@@ -2,7 +2,7 @@
 
 import mlx.nn as nn
 
-from dlcourse.boundary import check_choice
+from dlcourse.boundary import check_choice, check_model_images
 from dlcourse.mlx.layers import BatchNorm, Conv2d, Linear, MaxPool2d
 from dlcourse.mlx.module import Module
 
@@ -75,6 +75,7 @@ class ResNet(Module):
         self.head = Linear(config.widths[-1], config.outputs)
 
     def __call__(self, x):
+        check_model_images(x, self.config.inputs)
         h = nn.relu(self.stem_norm(self.stem(x)))
         for block in self.blocks:
             h = block(h)

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from dlcourse.boundary import check_groups, check_pool, check_whole
+from dlcourse.boundary import check_groups, check_output_padding, check_pool, check_whole
 from dlcourse.numpy import convolution as c
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.module import Buffer, Module, Parameter
@@ -156,6 +156,53 @@ class Conv2d(Module):
         return y, backward
 
 
+class ConvTranspose2d(Module):
+    """y = the transposed convolution of x: every number puts a copy of its kernel into the output, plus b  (eq-conv-transpose).
+
+    The way back of a Conv2d(outputs, inputs, size, stride, padding, dilation, groups), whose weight it has, as a layer of its own, that
+    makes images larger. Images are (N, H, W, C); weight (I, size, size, O / groups) in every state, bias (O,).
+    H' = (H - 1) stride - 2 padding + dilation (size - 1) + 1 + output_padding, and output_padding is below the stride."""
+
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        dilation=1,
+        groups=1,
+        bias=True,
+    ):
+        check_whole(inputs=inputs, outputs=outputs, size=size, stride=stride)
+        check_whole(padding=padding, dilation=dilation, groups=groups)
+        check_output_padding(output_padding, stride)
+        check_groups(inputs, outputs, groups)
+        self.geometry = {
+            "stride": stride,
+            "padding": padding,
+            "output_padding": output_padding,
+            "dilation": dilation,
+            "groups": groups,
+        }
+        self.weight = Parameter((inputs, size, size, outputs // groups))
+        self.bias = Parameter((outputs,)) if bias else None
+
+    def __call__(self, x):
+        bias = self.bias.data if self.bias else None
+        y, vjp = c.conv_transpose2d(x, self.weight.data, bias, **self.geometry)
+
+        def backward(dy):
+            dx, dweight, dbias = vjp(dy)
+            self.weight.grad += dweight
+            if self.bias:
+                self.bias.grad += dbias
+            return dx
+
+        return y, backward
+
+
 class MaxPool2d(Module):
     """The largest entry of each window of size x size pixels  (eq-max-pool).  Images are (N, H, W, C)"""
 
@@ -178,3 +225,12 @@ class AvgPool2d(Module):
 
     def __call__(self, x):
         return c.avg_pool2d(x, self.size, self.stride, self.padding)
+
+
+class GlobalAvgPool(Module):
+    """The mean of each map over all its pixels, one number a channel  (eq-global-avg-pool).
+
+    Images are (N, H, W, C) -> y (N, C)"""
+
+    def __call__(self, x):
+        return c.global_avg_pool(x)

@@ -1,6 +1,6 @@
 """Residual networks in NumPy, their backward pass written out."""
 
-from dlcourse.boundary import check_choice
+from dlcourse.boundary import check_choice, check_model_images
 from dlcourse.numpy import convolution as c
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.layers import BatchNorm, Conv2d, Linear, MaxPool2d
@@ -102,6 +102,7 @@ class ResNet(Module):
         self.head = Linear(config.widths[-1], config.outputs)
 
     def __call__(self, x, rng=None):  # nothing is dropped: rng is there for the learner
+        check_model_images(x, self.config.inputs)
         z, stem_back = self.stem(x)
         z, norm_back = self.stem_norm(z)
         h, relu_back = f.relu(z)

@@ -5,6 +5,7 @@ from itertools import pairwise
 import torch.nn.functional as F
 from torch import nn
 
+from dlcourse.boundary import check_model_images
 from dlcourse.torch.layers import AvgPool2d, Conv2d, Linear, MaxPool2d
 from dlcourse.torch.mlp import ACTIVATIONS
 from dlcourse.torch.module import Module
@@ -30,6 +31,7 @@ class CNN(Module):
         self.layers = nn.ModuleList(Linear(i, o) for i, o in pairwise(config.sizes))
 
     def forward(self, x):
+        check_model_images(x, self.config.inputs)
         activation = ACTIVATIONS[self.config.activation]
         h = x.permute(
             0, 3, 1, 2

@@ -3,7 +3,15 @@
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from dlcourse.boundary import check_groups, check_images, check_pool, check_whole, check_window
+from dlcourse.boundary import (
+    check_groups,
+    check_images,
+    check_output_padding,
+    check_pool,
+    check_transposed,
+    check_whole,
+    check_window,
+)
 
 
 class Linear(nn.Linear):
@@ -35,6 +43,40 @@ class Conv2d(nn.Conv2d):
         return super().forward(x)
 
 
+class ConvTranspose2d(nn.ConvTranspose2d):
+    """y = the transposed convolution of x: every number puts a copy of its kernel into the output, plus b  (eq-conv-transpose).
+
+    The way back of a Conv2d(outputs, inputs, size, stride, padding, dilation, groups), whose weight it has, as a layer of its own, that
+    makes images larger. Images are PyTorch's own (N, C, H, W): a model permutes once on entry; weight (I, size, size, O / groups) in every state, bias (O,).
+    H' = (H - 1) stride - 2 padding + dilation (size - 1) + 1 + output_padding, and output_padding is below the stride."""
+
+    def __init__(
+        self,
+        inputs,
+        outputs,
+        size,
+        stride=1,
+        padding=0,
+        output_padding=0,
+        dilation=1,
+        groups=1,
+        bias=True,
+    ):
+        check_whole(inputs=inputs, outputs=outputs, size=size, stride=stride)
+        check_whole(padding=padding, dilation=dilation, groups=groups)
+        check_output_padding(output_padding, stride)
+        check_groups(inputs, outputs, groups)
+        super().__init__(
+            inputs, outputs, size, stride, padding, output_padding, groups, bias, dilation
+        )
+        self.inputs, self.shape = inputs, (size, stride, padding, output_padding, dilation)
+
+    def forward(self, x):
+        check_images(x, self.inputs, first=True)
+        check_transposed(x, *self.shape, first=True)
+        return super().forward(x)
+
+
 class MaxPool2d(nn.MaxPool2d):
     """The largest entry of each window of size x size pixels  (eq-max-pool).  Images are PyTorch's own (N, C, H, W): a model permutes once on entry"""
 
@@ -63,6 +105,16 @@ class AvgPool2d(nn.AvgPool2d):
         check_images(x, first=True)
         check_window(x, self.size, self.pad, first=True)
         return super().forward(x)
+
+
+class GlobalAvgPool(nn.Module):
+    """The mean of each map over all its pixels, one number a channel  (eq-global-avg-pool).
+
+    Images are PyTorch's own (N, C, H, W): a model permutes once on entry -> y (N, C)"""
+
+    def forward(self, x):
+        check_images(x, first=True)
+        return x.mean(dim=(2, 3))
 
 
 class Embedding(nn.Embedding):

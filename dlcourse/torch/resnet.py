@@ -3,7 +3,7 @@
 import torch.nn.functional as F
 from torch import nn
 
-from dlcourse.boundary import check_choice
+from dlcourse.boundary import check_choice, check_model_images
 from dlcourse.torch.layers import BatchNorm, Conv2d, Linear, MaxPool2d
 from dlcourse.torch.module import Module
 
@@ -76,6 +76,7 @@ class ResNet(Module):
         self.head = Linear(config.widths[-1], config.outputs)
 
     def forward(self, x):
+        check_model_images(x, self.config.inputs)
         h = x.permute(
             0, 3, 1, 2
         )  # (B, H, W, C) -> (B, C, H, W): a view, "channels last" to PyTorch

@@ -16,21 +16,24 @@ LAYERS = {
     "everything": ("Conv2d", (4, 6, 3, 2, 2, 2, 2)),
     "1x1": ("Conv2d", (4, 2, 1)),
     "depthwise": ("Conv2d", (6, 6, 3, 1, 1, 1, 6)),
+    "transposed": ("ConvTranspose2d", (3, 5, 3)),
+    "transposed, everything": ("ConvTranspose2d", (4, 6, 3, 3, 2, 1, 2, 2)),
+    "transposed, depthwise": ("ConvTranspose2d", (6, 6, 3, 2, 1, 1, 1, 6)),
+    "transposed, no bias": ("ConvTranspose2d", (4, 6, 2, 2, 0, 0, 1, 2, False)),
     "max": ("MaxPool2d", (2,)),
     "max, overlapping": ("MaxPool2d", (3, 2, 1)),
     "mean": ("AvgPool2d", (2,)),
     "mean, overlapping": ("AvgPool2d", (3, 2, 1)),
+    "mean of all": ("GlobalAvgPool", ()),
 }
 
 
 def drawn(name, arguments, dtype):
     """x and the state of the layer."""
     rng = np.random.default_rng(0)
-    channels = arguments[0] if name == "Conv2d" else 3
+    channels = arguments[0] if name.startswith("Conv") else 3
     x = rng.normal(size=(2, 9, 8, channels)).astype(dtype)
-    if name != "Conv2d":
-        return x, {}
-    layer = dlcourse.backend("numpy").Conv2d(*arguments)
+    layer = getattr(dlcourse.backend("numpy"), name)(*arguments)
     return x, {key: rng.normal(size=array.shape).astype(dtype) for key, array in layer.state().items()}
 
 
@@ -62,7 +65,8 @@ def torch_results(layer, x, state):
     model.load_state({f"layer.{name}": array for name, array in state.items()})
     assert all(np.array_equal(array, state[name.removeprefix("layer.")]) for name, array in model.state().items())
     images = torch.from_numpy(x).permute(0, 3, 1, 2).requires_grad_()
-    y = layer(images).permute(0, 2, 3, 1)
+    y = layer(images)
+    y = y.permute(0, 2, 3, 1) if y.ndim == 4 else y
     y.backward(torch.from_numpy(upstream(tuple(y.shape), x.dtype)))
     found = {"y": y.detach().numpy(), "dx": images.grad.permute(0, 2, 3, 1).numpy()}
     return found | {name.removeprefix("layer."): array for name, array in model.gradients().items()}
@@ -131,6 +135,11 @@ def images_of(backend, *shape):
         ("kernel spans 5 pixels, but the padded image has 4", "Conv2d", (3, 4, 5), (2, 8, 4, 3)),
         ("kernel spans 3 pixels, but the padded image has 2", "MaxPool2d", (3,), (2, 2, 8, 3)),
         ("kernel spans 3 pixels, but the padded image has 2", "AvgPool2d", (3,), (2, 8, 2, 3)),
+        ("single image needs x[None]", "ConvTranspose2d", (3, 4, 3), (8, 8, 3)),
+        ("single image needs x[None]", "GlobalAvgPool", (), (8, 8, 3)),
+        ("that is 5 channels, but the layer takes 3: build it with inputs=5", "ConvTranspose2d", (3, 4, 3), (2, 8, 8, 5)),
+        ("padding=2 leaves nothing of the output: use a smaller one", "ConvTranspose2d", (3, 4, 3, 1, 2), (2, 2, 8, 3)),
+        ("padding=2 leaves nothing of the output: use a smaller one", "ConvTranspose2d", (3, 4, 3, 1, 2), (2, 8, 2, 3)),
     ],
 )
 def test_refused_when_called(backend, message, name, arguments, shape):
@@ -139,8 +148,20 @@ def test_refused_when_called(backend, message, name, arguments, shape):
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_confused_channels_are_named_with_the_cure(backend):
-    layer = dlcourse.backend(backend).Conv2d(3, 4, 3)
+@pytest.mark.parametrize(("shape", "arguments"), [((1, 1), (3, 4, 3, 1, 1)), ((1, 2), (3, 4, 2, 3, 2, 2, 2))])
+def test_the_smallest_output_of_a_transposed_convolution(backend, shape, arguments):
+    """One pixel: the padding leaves just that, and is not refused."""
+    layer = dlcourse.backend(backend).ConvTranspose2d(*arguments)
+    y = layer(images_of(backend, 1, *shape, 3))
+    y = y[0] if backend == "numpy" else y
+    sides = y.shape[2:] if backend == "torch" else y.shape[1:3]
+    assert tuple(sides) == ((1, 1) if shape == (1, 1) else (1, 4))
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("name", ["Conv2d", "ConvTranspose2d"])
+def test_confused_channels_are_named_with_the_cure(backend, name):
+    layer = getattr(dlcourse.backend(backend), name)(3, 4, 3)
     wrong = images_of(backend, 2, 8, 8, 3)
     if backend == "torch":
         wrong, cure = wrong.permute(0, 2, 3, 1), "its 3 channels last, but images are (N, C, H, W): pass x.permute(0, 3, 1, 2)"

@@ -221,6 +221,13 @@ def test_only_batches_of_images(change):
     for x, y, rng, sentence in [
         (X.reshape(4, -1), Y, RNG, "x has shape (4, 108) but images are (N, H, W, C)"),
         (X[0], Y, RNG, "a single image needs x[None]"),
+        (
+            X.transpose(0, 3, 1, 2),
+            Y,
+            RNG,
+            "x has shape (4, 3, 6, 6) with its 3 channels first, but images are (N, H, W, C): pass x.transpose(0, 2, 3, 1)",
+        ),
+        (X[:, None, :, :, 0], Y, RNG, "x has shape (4, 1, 6, 6) with its 1 channel first"),
         (np.uint8(255 * X), Y, RNG, "x holds uint8: augmentation takes floats in [0, 1], for bytes that is np.float32(x) / 255"),
         (X, Y[:3], RNG, "4 examples but 3 targets"),
         (X, Y, 0, "rng is int: pass np.random.default_rng(seed)"),
@@ -228,6 +235,15 @@ def test_only_batches_of_images(change):
         with pytest.raises(ValueError) as caught:
             change(x, y, rng)
         assert sentence in str(caught.value)
+
+
+@each
+@pytest.mark.parametrize("shape", [(1, 9, 8), (3, 3, 8), (1, 1, 8), (8, 8, 8), (3, 5, 3), (1, 6, 1), (3, 2, 6)])
+def test_feature_maps_and_rows_are_taken(change, shape):
+    """Their first axis is 1 or 3 too, but they are no images with the channels first. (A crop of four pixels reflects none so small.)"""
+    x = np.random.default_rng(0).random((4, *shape), np.float32)
+    change = crop(2, "constant") if isinstance(change, crop) else change
+    assert change(x, Y, np.random.default_rng(0))[0].shape == x.shape
 
 
 # ---------------------------------------------------------------- in mini-batches

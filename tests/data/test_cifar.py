@@ -122,6 +122,26 @@ def test_a_truncated_file(folder, cut):
     assert sentence.endswith("delete it and fetch it again")
 
 
+@pytest.mark.parametrize("place", ["cifar10", "cifar-10-binary.tar.gz"])
+def test_a_file_cut_off_between_two_images(folder, place):
+    """In a folder and in an archive; files that differ by one image, as a division of any number has them, are taken."""
+
+    def put(images):
+        files = FILES | {"data_batch_3.bin": FILES["data_batch_3.bin"][: images * 3073]}
+        if place == "cifar10":
+            write(folder / place, files)
+        else:
+            (folder / place).write_bytes(archive(files))
+
+    put(2)
+    assert refusal() == (
+        f"{folder / place / 'data_batch_3.bin'} holds 2 images but data_batch_1.bin 4, and all training files hold equally many: "
+        "it is cut off, so delete it and fetch it again"
+    )
+    put(3)
+    assert len(data.load("cifar10").train.y) == 18
+
+
 def test_an_empty_file(folder):
     write(folder / "cifar10", FILES | {"test_batch.bin": b""})
     assert "test_batch.bin has 0 bytes, not a multiple of 3,073" in refusal()

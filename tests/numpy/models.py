@@ -65,6 +65,25 @@ def check_convolution_layers(layers):
     plain = layers.Conv2d(4, 6, 3)
     plain.load_state({"weight": np.concatenate([weight, weight], axis=3), "bias": bias})
     assert np.array_equal(plain(x)[0], convolution.conv2d(x, np.concatenate([weight, weight], axis=3), bias)[0])
+    transposed = layers.ConvTranspose2d(6, 4, 3, stride=2, padding=1, output_padding=1, dilation=2, groups=2)
+    transposed.load_state({"weight": weight, "bias": bias[:4]})
+    x_t = rng.normal(size=(2, 4, 3, 6))
+    expected, vjp = convolution.conv_transpose2d(x_t, weight, bias[:4], 2, 1, 1, 2, 2)
+    y, backward = transposed(x_t)
+    dy = rng.normal(size=y.shape)
+    dx, dweight, dbias = vjp(dy)
+    assert np.array_equal(y, expected) and np.array_equal(backward(dy), dx) and np.array_equal(backward(dy), dx)
+    assert_close("transposed dweight, twice", transposed.gradients()["weight"], 2 * dweight, 1e-15)
+    assert_close("transposed dbias, twice", transposed.gradients()["bias"], 2 * dbias, 1e-15)
+    bare = layers.ConvTranspose2d(6, 8, 3, bias=False)
+    assert [(name, p.data.shape) for name, p in bare.named_parameters()] == [("weight", (6, 3, 3, 8))]
+    bare.load_state({"weight": np.concatenate([weight] * 4, axis=3)})
+    y, backward = bare(x_t)
+    expected, vjp = convolution.conv_transpose2d(x_t, np.concatenate([weight] * 4, axis=3), None)
+    assert np.array_equal(y, expected) and np.array_equal(backward(y), vjp(y)[0])
+    assert np.array_equal(bare.gradients()["weight"], vjp(y)[1])
+    (y, backward), (expected, vjp) = layers.GlobalAvgPool()(x), convolution.global_avg_pool(x)
+    assert np.array_equal(y, expected) and np.array_equal(backward(y), vjp(y)) and layers.GlobalAvgPool().named_parameters() == []
     for layer, function in ((layers.MaxPool2d, convolution.max_pool2d), (layers.AvgPool2d, convolution.avg_pool2d)):
         for arguments in ((2,), (3, 1), (3, 2, 1), (2, None, 1)):
             (y, backward), (expected, vjp) = layer(*arguments)(x), function(x, *arguments)
@@ -89,6 +108,25 @@ LAYERS_REFUSED = [
             ("dilation", 0),
             ("groups", 0),
             ("size", 2.5),
+        ]
+    ],
+    ("groups=4 does not divide 6 input and 8 output channels", lambda p: p.ConvTranspose2d(6, 8, 3, groups=4)),
+    ("groups=4 does not divide 8 input and 6 output channels", lambda p: p.ConvTranspose2d(8, 6, 3, groups=4)),
+    ("output_padding=2 must be below stride=2: lower it", lambda p: p.ConvTranspose2d(4, 6, 3, 2, 0, 2)),
+    *[
+        (
+            f"{name}={value}: it must be a whole number",
+            lambda p, name=name, value=value: p.ConvTranspose2d(**{"inputs": 4, "outputs": 6, "size": 3, name: value}),
+        )
+        for name, value in [
+            ("inputs", 0),
+            ("outputs", 0),
+            ("size", 0),
+            ("stride", 0),
+            ("padding", -1),
+            ("output_padding", -1),
+            ("dilation", 0),
+            ("groups", 0),
         ]
     ],
     *[
@@ -618,6 +656,7 @@ def check_resnet(resnet):
             assert_close("logits", model(x)[0], slow_resnet(state, config, x, training), 1e-11)
             worst = max(worst, check_every_gradient(model, x, state, rng))
         assert np.array_equal(model(x, np.random.default_rng(0))[0], model(x)[0]), "nothing is dropped"
+        raises(ValueError, f"images are {x.shape[1] + 1} x", lambda model=model, x=x: model(np.pad(x, ((0, 0), (0, 1), (0, 0), (0, 0)))))
         single = resnet.ResNet(config)
         single.load_state({name: array.astype(np.float32) for name, array in state.items()})
         y, backward = single(x.astype(np.float32))

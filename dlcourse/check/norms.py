@@ -23,9 +23,21 @@ def _plane(rng, n=3, c=4, eps=0.1):
 # ---------------------------------------------------------------- layer_norm
 
 
+def _far_from_zero(rng):
+    """float32 rows of variance 1, which their squares round away: mean(x^2) - mean(x)^2 is 0. PyTorch's own errs by a few units in 10^4."""
+    x = np.float32(2**13 + rng.permuted(np.tile([-1, -1, 1, 1], (3, 1)), axis=1))
+    return x, np.float32(1 + rng.random(4)), np.float32(rng.normal(size=4)), 0.1
+
+
 def _layer(x, weight, bias, eps, axis=-1, ddof=0):
     centred = x - x.mean(axis=axis, keepdims=True)
     return weight * centred / np.sqrt(x.var(axis=axis, ddof=ddof, keepdims=True) + eps) + bias
+
+
+def _difference_of_squares(x, weight, bias, eps):
+    mean = x.mean(axis=-1, keepdims=True)
+    variance = (x * x).mean(axis=-1, keepdims=True) - mean * mean
+    return weight * (x - mean) / np.sqrt(variance + eps) + bias
 
 
 def _write_layer(x, weight, bias, eps):
@@ -41,6 +53,7 @@ def _write_layer(x, weight, bias, eps):
     Case("as many rows as features", lambda rng: _plane(rng, 4, 4)),
     Case("three axes", lambda rng: (rng.normal(size=(2, 3, 4)), *_plane(rng)[1:])),
     Case("one example", lambda rng: _plane(rng, 1)),
+    Case("float32, far from zero", _far_from_zero, tolerance=2e-3),
     Case(
         "a row of equal numbers",
         lambda rng: (np.full((1, 4), 7.0), np.ones(4), np.zeros(4), 1e-5),
@@ -109,6 +122,10 @@ layer_norm.diagnoses += [
                 + bias
             ),
         ),
+    ),
+    Diagnosis(
+        "mean(x^2) - mean(x)^2 subtracts two large numbers, and float32 has rounded the variance away. Take the mean away first, then square.",
+        (_difference_of_squares,),
     ),
     Diagnosis(
         "eps is left out: a row of equal numbers becomes 0 / 0.",

@@ -151,7 +151,12 @@ def wrong_answers(framework):
     def momentum_reset(weight, gradient, velocity, lr, momentum):
         return t.subtract(weight, lr * gradient), gradient
 
+    def difference_of_squares(x, weight, bias, eps):
+        m = x.mean(-1)[..., None]
+        return weight * (x - m) / t.sqrt((x**2).mean(-1)[..., None] - m**2 + eps) + bias
+
     return [
+        ("layer_norm", difference_of_squares, "float32 has rounded the variance away"),
         ("softmax", softmax_overflow, "exp(1000) overflows"),
         ("linear_backward", linear_transposed, "dx = dy W, without transpose"),
         ("relu_backward", relu_at_zero, "x >= 0"),

@@ -14,6 +14,7 @@ from dlcourse.boundary import Tokens
 from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import functional
+from dlcourse.recipes import RECIPES
 from dlcourse.state import compare
 
 NETWORKS = {
@@ -87,6 +88,8 @@ LARGE = {
     "ResNet-20, narrow": (ResNetConfig((12, 12, 3), widths=(4, 6, 8), stem=4), "cross_entropy"),
     "ResNet-20": (ResNetConfig(), "cross_entropy"),
 }
+# The networks of the recorded runs on CIFAR-10, as large as there: ten steps in float64, in the recipe's kind of optimizer.
+RECORDED = {"cnn-cifar10": "Adam", "resnet-cifar10": "Nesterov with decay"}
 # A ReLU whose input is within rounding of 0 is open in one backend and shut in another, and every gradient before it jumps. ResNet-20 has so many
 # ReLUs that some are (test_float32_turns_some_relus_of_resnet_20). Its gradients are compared in float64, those of the narrow one in float32 too.
 OUTPUTS_ONLY = {("ResNet-20", np.float32)}
@@ -186,11 +189,11 @@ def first_look(backend, network, dtype, device="cpu"):
 @functools.cache
 def trained(backend, network, dtype, optimizer, device="cpu"):
     """Losses and parameters after 1 and after 10 steps, without dropout: its masks cannot agree."""
-    config, loss = NETWORKS[network]
+    config, loss = (RECIPES[network].config, RECIPES[network].loss) if network in RECORDED else NETWORKS[network]
     if hasattr(config, "dropout"):
         config = replace(config, dropout=0.0)
     learner = learner_of(backend, config, loss, dtype, device, optimizer)
-    first, *rest = batches(config, loss, dtype, 10)
+    first, *rest = batches(config, loss, dtype, 10, size=8 if network in RECORDED else 16)
     lr, losses, parameters = OPTIMIZERS[optimizer][3], {}, {}
     for step, batch in enumerate((first, *rest), start=1):
         losses[f"loss of step {step}"] = learner.step(batch, lr)
@@ -217,6 +220,14 @@ def test_outputs_and_gradients(network, backend, dtype, record_parity):
     for device in devices(backend, dtype):
         theirs, ours = first_look(backend, network, dtype, device), first_look("numpy", network, dtype)
         check(record_parity, f"{network}, {backend} on {device}, {np.dtype(dtype)}", theirs, ours, 1e-10 if dtype == np.float64 else 1e-5)
+
+
+@pytest.mark.parametrize("network", RECORDED)
+def test_training_at_the_size_of_the_record(network, record_parity):
+    kind = RECORDED[network]
+    theirs, ours = (trained(backend, network, np.float64, kind) for backend in ("torch", "numpy"))
+    for part in (0, 1):  # losses, parameters
+        check(record_parity, f"{network}, {kind}, torch on cpu, float64", theirs[part], ours[part], 1e-10)
 
 
 @each_network

@@ -228,7 +228,8 @@ class AvgPool2d(Module):
 
 
 class GlobalAvgPool(Module):
-    """The mean of each map over all its pixels, one number a channel  (eq-global-avg-pool).
+    """The mean of each map over all its pixels, one number a channel  (eq-global-avg-pool; gradient
+    eq-global-avg-pool-vjp).
 
     Images are (N, H, W, C) -> y (N, C)"""
 

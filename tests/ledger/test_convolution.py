@@ -409,7 +409,7 @@ def test_avg_pool(rng, k, s, p):
     assert_same("backward", backward(dy), dx, rtol=1e-13)
 
 
-@pytest.mark.equation("eq-global-avg-pool")
+@pytest.mark.equation("eq-global-avg-pool", "eq-global-avg-pool-vjp")
 def test_global_avg_pool(rng):
     x, dy = rng.normal(size=(2, 4, 5, 3)), rng.normal(size=(2, 3))
     y, backward = c.global_avg_pool(x)

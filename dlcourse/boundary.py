@@ -160,7 +160,9 @@ def _check_labels(labels, outputs):
     given = f"labels run from {low} to {high} but the model has {outputs} classes"
     if low < 0:
         wrong = np.flatnonzero(labels < 0)
-        shift = f", or add {-low} to all where they count from {low}" if high - low < outputs else ""
+        shift = (
+            f", or add {-low} to all where they count from {low}" if high - low < outputs else ""
+        )
         raise ValueError(
             f"{given}, numbered from 0: correct the {len(wrong)} of {len(labels)} that are negative, the first at index {wrong[0]}{shift}"
         )

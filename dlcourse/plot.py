@@ -116,26 +116,28 @@ def filters(weight, columns=8, size=0.62):
         axis.imshow(weight[i // inputs, :, :, i % inputs], cmap="gray", vmin=-limit, vmax=limit)
 
 
-def saliency(image, gradient, titles=("image", "|gradient|"), size=1.6):
-    """An image (H, W, C) beside the size of the loss's or a logit's gradient at each pixel, (H, W, C): its largest |entry| over the channels.
+def saliency(x, gradient, size=0.9):
+    """Images (N, H, W, C) in a row, and below each the size of the loss's or a logit's gradient at every pixel, (N, H, W, C): its largest |entry|
+    over the channels  (eq-saliency).
 
-    Dark is large, scaled to the largest. A pixel counts as salient when a small change of it changes the output much: that is all it says.
-    Raises ValueError for shapes that differ, or are no image."""
-    image, gradient = np.asarray(image), np.asarray(gradient)
-    if image.shape != gradient.shape:
+    Dark is large, scaled to the largest of each image. A pixel counts as salient when a small change of it changes the output much: that is all
+    it says. Raises ValueError for shapes that differ, or are no images."""
+    x, gradient = np.asarray(x), np.asarray(gradient)
+    if x.shape != gradient.shape:
         raise ValueError(
-            f"the image has shape {image.shape} but the gradient {gradient.shape}: pass both of one example, (H, W, C)"
+            f"the images have shape {x.shape} but the gradient {gradient.shape}: pass both of the same examples, (N, H, W, C)"
         )
-    if image.ndim != 3 or image.shape[2] not in (1, 3):
+    if x.ndim != 4 or x.shape[3] not in (1, 3) or len(x) == 0:
         raise ValueError(
-            f"the image has shape {image.shape}: pass one image (H, W, 1) or (H, W, 3), of a batch x[0]"
+            f"the images have shape {x.shape}: pass (N, H, W, 1) or (N, H, W, 3); a single image needs x[None]"
         )
-    _in_range(image, "the image")
-    left, right = _grid(2, 2, size, 1.15)
-    left.imshow(image if image.shape[2] == 3 else image[..., 0])
-    right.imshow(abs(gradient).max(axis=2), vmin=0)
-    for axis, title in zip((left, right), titles, strict=True):
-        axis.set_title(title)
+    _in_range(x, "the images")
+    axes = list(_grid(2 * len(x), len(x), size))
+    for above, below, image, sizes in zip(
+        axes, axes[len(x) :], x, abs(gradient).max(axis=3), strict=False
+    ):
+        above.imshow(image if image.shape[2] == 3 else image[..., 0])
+        below.imshow(sizes, vmin=0)
 
 
 def _grid(count, columns, size, stretch=1.0):

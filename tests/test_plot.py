@@ -68,16 +68,18 @@ def test_filters_in_grey_are_a_picture_for_each_input_channel(inputs):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_saliency(channels):
-    image, gradient = RNG.random((6, 5, channels)), RNG.normal(size=(6, 5, channels))
-    plot.saliency(image, gradient)
-    (left, right), limits = shown()
-    assert np.array_equal(left, image if channels == 3 else image[..., 0])
-    for row in range(6):
-        for column in range(5):
-            assert right[row, column] == max(abs(value) for value in gradient[row, column])
-    assert limits[1] == (0, abs(gradient).max())
-    assert [axis.get_title() for axis in pyplot.gcf().axes] == ["image", "|gradient|"]
+@pytest.mark.parametrize("count", [1, 3])
+def test_saliency(channels, count):
+    x, gradient = RNG.random((count, 6, 5, channels)), RNG.normal(size=(count, 6, 5, channels))
+    plot.saliency(x, gradient)
+    arrays, limits = shown()
+    assert len(arrays) == 2 * count
+    for n in range(count):
+        assert np.array_equal(arrays[n], x[n] if channels == 3 else x[n, ..., 0])
+        for row in range(6):
+            for column in range(5):
+                assert arrays[count + n][row, column] == max(abs(value) for value in gradient[n, row, column])
+        assert limits[count + n] == (0, abs(gradient[n]).max())
 
 
 REFUSED = {
@@ -90,10 +92,11 @@ REFUSED = {
     "flat weight": (lambda: plot.filters(np.zeros((8, 75))), "weight has shape (8, 75): the kernels of a convolution are (O, kernel, kernel, I)"),
     "PyTorch's weight": (lambda: plot.filters(np.zeros((8, 3, 5, 5))), "needs weight.transpose(0, 2, 3, 1)"),
     "no kernels": (lambda: plot.filters(np.zeros((0, 5, 5, 3))), "weight has shape (0, 5, 5, 3)"),
-    "gradient of a batch": (lambda: plot.saliency(np.zeros((5, 4, 1)), np.zeros((1, 5, 4, 1))), "the image has shape (5, 4, 1) but the gradient (1, 5, 4, 1)"),
-    "a batch": (lambda: plot.saliency(np.zeros((2, 5, 4, 1)), np.zeros((2, 5, 4, 1))), "pass one image (H, W, 1) or (H, W, 3), of a batch x[0]"),
-    "no channels": (lambda: plot.saliency(np.zeros((5, 4)), np.zeros((5, 4))), "the image has shape (5, 4): pass one image"),
-    "colours of an image": (lambda: plot.saliency(np.full((5, 4, 3), 2.0), np.zeros((5, 4, 3))), "the values of the image run from 2 to 2"),
+    "gradient of one": (lambda: plot.saliency(np.zeros((2, 5, 4, 1)), np.zeros((1, 5, 4, 1))), "the images have shape (2, 5, 4, 1) but the gradient (1, 5, 4, 1)"),
+    "a single image": (lambda: plot.saliency(np.zeros((5, 4, 1)), np.zeros((5, 4, 1))), "pass (N, H, W, 1) or (N, H, W, 3); a single image needs x[None]"),
+    "two channels": (lambda: plot.saliency(np.zeros((2, 5, 4, 2)), np.zeros((2, 5, 4, 2))), "the images have shape (2, 5, 4, 2): pass"),
+    "no images": (lambda: plot.saliency(np.zeros((0, 5, 4, 1)), np.zeros((0, 5, 4, 1))), "the images have shape (0, 5, 4, 1): pass"),
+    "colours of an image": (lambda: plot.saliency(np.full((1, 5, 4, 3), 2.0), np.zeros((1, 5, 4, 3))), "the values of the images run from 2 to 2"),
 }  # fmt: skip
 
 

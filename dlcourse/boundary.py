@@ -138,7 +138,8 @@ def check_targets(x, targets, outputs, loss, positions=False):
                 f"cross_entropy takes one integer class number for each example, not {targets.dtype} of shape {targets.shape}; "
                 f"soft targets are floats of shape ({len(x)}, {outputs})"
             )
-        _check_labels(targets, outputs)
+        cure = f"build it with outputs={targets.max() + 1}"
+        check_labels(targets, outputs, f"the model has {outputs} classes", cure)
     else:
         if targets.reshape(len(targets), -1).shape[1] != outputs:
             raise ValueError(
@@ -152,25 +153,27 @@ def check_targets(x, targets, outputs, loss, positions=False):
             check_binary(loss, targets)
 
 
-def _check_labels(labels, outputs):
-    """Class numbers (B,) in 0 ... outputs - 1."""
+def check_labels(labels, classes, owner, cure):
+    """Raise ValueError unless the class numbers (N,) lie in 0 ... classes - 1.
+
+    `owner` says whose the classes are; `cure` is for labels that count from 0 and go too far, not for the others."""
     low, high = int(labels.min()), int(labels.max())
-    if low >= 0 and high < outputs:
+    if low >= 0 and high < classes:
         return
-    given = f"labels run from {low} to {high} but the model has {outputs} classes"
+    given = f"labels run from {low} to {high} but {owner}"
     if low < 0:
         wrong = np.flatnonzero(labels < 0)
         shift = (
-            f", or add {-low} to all where they count from {low}" if high - low < outputs else ""
+            f", or add {-low} to all where they count from {low}" if high - low < classes else ""
         )
         raise ValueError(
             f"{given}, numbered from 0: correct the {len(wrong)} of {len(labels)} that are negative, the first at index {wrong[0]}{shift}"
         )
-    if low == 1 and high == outputs:
+    if low == 1 and high == classes:
         raise ValueError(
-            f"{given}, numbered from 0: subtract 1 where they count from 1, else build it with outputs={high + 1}"
+            f"{given}, numbered from 0: subtract 1 where they count from 1, else {cure}"
         )
-    raise ValueError(f"{given}: build it with outputs={high + 1}")
+    raise ValueError(f"{given}: {cure}")
 
 
 def check_binary(name, targets):

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dlcourse.boundary import check_images, check_soft_targets, check_whole
+from dlcourse.boundary import check_images, check_labels, check_soft_targets, check_whole
 
 MODES = ("reflect", "constant")  # of a crop's border
 
@@ -184,9 +184,9 @@ def _probabilities(y, classes, dtype):
     """Labels as rows of probabilities (N, V); a label is one-hot."""
     y = np.asarray(y)
     if y.ndim == 1 and y.dtype.kind in "iu":
-        if y.size and (y.min() < 0 or y.max() >= classes):
-            raise ValueError(
-                f"labels run from {y.min()} to {y.max()} but classes={classes}: pass the number of the data set's classes"
+        if y.size:
+            check_labels(
+                y, classes, f"classes={classes}", "pass the number of the data set's classes"
             )
         return np.eye(classes, dtype=dtype)[y]
     check_soft_targets(y, (len(y), classes))

@@ -202,7 +202,14 @@ REFUSED = {
         lambda: mixup(classes=3)(X, np.array([0, 1, 2, 3]), RNG),
         "labels run from 0 to 3 but classes=3: pass the number",
     ),
-    "negative labels": (lambda: smooth(classes=3)(X, np.array([0, 1, 2, -1]), RNG), "labels run from -1 to 2 but classes=3"),
+    "negative labels": (
+        lambda: smooth(classes=3)(X, np.array([0, 1, 2, -1]), RNG),
+        "labels run from -1 to 2 but classes=3, numbered from 0: correct the 1 of 4 that are negative, the first at index 3",
+    ),
+    "labels from 1": (
+        lambda: smooth(classes=3)(X, np.array([1, 2, 3, 1]), RNG),
+        "labels run from 1 to 3 but classes=3, numbered from 0: subtract 1 where they count from 1, else pass the number",
+    ),
     "labels as floats": (lambda: smooth(classes=3)(X, np.zeros(4), RNG), "do not fit 3 classes: pass floats of shape (4, 3)"),
     "no probabilities": (lambda: smooth(classes=3)(X, np.ones((4, 3)), RNG), "4 of 4 soft targets are no probabilities"),
 }

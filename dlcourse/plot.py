@@ -118,7 +118,7 @@ def filters(weight, columns=8, size=0.62):
 
 def saliency(x, gradient, size=0.9):
     """Images (N, H, W, C) in a row, and below each the size of the loss's or a logit's gradient at every pixel, (N, H, W, C): its largest |entry|
-    over the channels  (eq-saliency).
+    over the channels.
 
     Dark is large, scaled to the largest of each image. A pixel counts as salient when a small change of it changes the output much: that is all
     it says. Raises ValueError for shapes that differ, or are no images."""

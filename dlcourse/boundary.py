@@ -16,11 +16,13 @@ IGNORED = -100  # the target of a position that counts in no mean
 class Tokens:
     """What a model of text takes: sequences of at most `context` tokens 0 ... vocab-1, of any length where `context` is None.
 
-    An encoder-decoder reads its first `source` tokens as the source, the others as the decoder's input."""
+    An encoder-decoder reads its first `source` tokens as the source, the others as the decoder's input. What is read both ways, the source or
+    all of it, holds one token at least that is not `pad`, where there is one."""
 
     vocab: int
     context: int | None = None
     source: int = 0
+    pad: int | None = None
 
 
 def check_inputs(x, inputs):
@@ -98,6 +100,10 @@ def _check_tokens(x, inputs):
             f"x holds {x.dtype}, but tokens are whole numbers: pass what the tokeniser's encode returns, or x.astype(int)"
         )
     if context is not None and shape[1] > context:
+        if inputs.source:
+            raise ValueError(
+                f"x holds sequences of {shape[1]} tokens, but {inputs.source} are the source and the decoder takes {context - inputs.source}: shorten the target, or build the model with target={shape[1] - inputs.source}"
+            )
         raise ValueError(
             f"x holds sequences of {shape[1]} tokens but the context is {context}: pass x[:, -{context}:], or build the model with context={shape[1]}"
         )
@@ -112,6 +118,13 @@ def _check_tokens(x, inputs):
         raise ValueError(
             f"token {high} but vocab is {vocab}: build the model with vocab={high + 1}, or encode with this model's tokeniser"
         )
+    if inputs.pad is not None:
+        empty = (x[:, : inputs.source or None] == inputs.pad).all(axis=1)
+        if empty.any():
+            what = "the source of sequence" if inputs.source else "sequence"
+            raise ValueError(
+                f"{what} {empty.argmax()} is nothing but padding, token {inputs.pad}: pass at least one other token, such as the one that ends a text"
+            )
 
 
 def check_batch(x, targets, config, loss):

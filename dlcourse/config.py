@@ -319,7 +319,7 @@ class TransformerConfig:
     @property
     def inputs(self):
         """What the model takes: tokens (B, S + T), the source and the decoder's input side by side."""
-        return Tokens(self.vocab, self.source + self.target, self.source)
+        return Tokens(self.vocab, self.source + self.target, self.source, self.pad)
 
     @property
     def outputs(self):
@@ -379,7 +379,7 @@ class BERTConfig:
     @property
     def inputs(self):
         """What the model takes: tokens (B, T)."""
-        return Tokens(self.vocab, self.context)
+        return Tokens(self.vocab, self.context, pad=self.pad)
 
 
 # ---------------------------------------------------------------- what is refused

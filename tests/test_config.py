@@ -252,7 +252,7 @@ def test_gpt_refuses(options, sentence):
 def test_encoder_decoder():
     config = TransformerConfig(np.int64(61), source=np.int32(28), target=11)
     assert config == TransformerConfig(61, 28, 11, 2, 4, 64, 256, 0.0, True, "sinusoidal", 0, True, "relu")
-    assert config.inputs == Tokens(61, 39, 28) and config.outputs == 61
+    assert config.inputs == Tokens(61, 39, 28, pad=0) and config.outputs == 61
     assert json.loads(json.dumps(dataclasses.asdict(config)))["vocab"] == 61
 
 

@@ -44,6 +44,8 @@ EXCEPTIONS = {
     ("module.py:Module.named_parameters", "name"): "PyTorch's own; MLX has parameters() as a tree",
     ("module.py:Module.gradients", "name"): "gradients are values in MLX: the learner names them",
     ("module.py:Module.zero_gradients", "name"): "PyTorch has zero_grad; gradients are values in MLX",
+    ("module.py:check_tokens", "name"): "NumPy's arrays go to check_inputs as they are",
+    ("module.py:check_tokens", "docstring"): "each names its framework",
     ("module.py:to_numpy", "name"): "MLX keeps parameters as a tree of its own arrays",
     ("module.py:to_mlx", "name"): "MLX keeps parameters as a tree of its own arrays",
     ("module.py:Module", "docstring"): "a NumPy module finds its parameters itself, the others extend the framework's",

@@ -8,7 +8,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from dlcourse.boundary import check_heads, check_mask, check_rope, check_visible
+from dlcourse.boundary import check_heads, check_mask, check_room, check_rope, check_visible
 from dlcourse.mlx.layers import Linear
 from dlcourse.mlx.module import Module
 
@@ -71,7 +71,8 @@ class KVCache:
         self.length = 0
 
     def extend(self, k, v):
-        """Append k, v (B, H, T, D) -> all keys, all values."""
+        """Append k, v (B, H, T, D) -> all keys, all values. Raises ValueError when they do not fit in."""
+        check_room(self.length, k.shape[2], self.keys.shape[2])
         new = slice(self.length, self.length + k.shape[2])
         self.keys[:, :, new], self.values[:, :, new] = k, v
         self.length = new.stop

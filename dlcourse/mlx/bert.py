@@ -4,7 +4,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from dlcourse.mlx.layers import Embedding, LayerNorm, Linear
-from dlcourse.mlx.module import Module
+from dlcourse.mlx.module import Module, check_tokens
 from dlcourse.mlx.transformer import ACTIVATIONS, Block
 
 
@@ -52,6 +52,7 @@ class BERT(Module):
             self.head = Linear(width, 2 if config.task == "span" else config.outputs)
 
     def __call__(self, x):
+        check_tokens(x, self.config.inputs)
         h = self._hidden(x)  # (B, T) -> (B, T, C)
         if self.config.task == "pretrain":
             t = self.transform_ln(ACTIVATIONS[self.activation](self.transform(h)))

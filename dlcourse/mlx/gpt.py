@@ -7,7 +7,7 @@ import numpy as np
 from dlcourse.boundary import check_inputs, check_room
 from dlcourse.mlx.attention import KVCache
 from dlcourse.mlx.layers import Embedding, Linear
-from dlcourse.mlx.module import Module
+from dlcourse.mlx.module import Module, check_tokens
 from dlcourse.mlx.transformer import Block, make_norm
 from dlcourse.positions import alibi, sinusoidal
 
@@ -43,6 +43,7 @@ class GPT(Module):
             self.head = Linear(config.width, config.vocab, bias=False)
 
     def __call__(self, x):
+        check_tokens(x, self.config.inputs)
         return self._head(self._hidden(x))  # (B, T) -> (B, T, C) -> (B, T, V)
 
     def logits(self, tokens, cache=None):

@@ -7,6 +7,7 @@ import mlx.nn as nn
 import numpy as np
 from mlx.utils import tree_flatten, tree_unflatten
 
+from dlcourse.boundary import check_inputs
 from dlcourse.state import check_names, under
 
 BUFFERS = ("running_mean", "running_var")  # MLX keeps them as parameters that are always frozen
@@ -27,6 +28,21 @@ def batch_statistics(model):
     finally:
         model.update(kept)
         (model.train if was_training else model.eval)()
+
+
+def check_tokens(x, inputs):
+    """Raise ValueError unless x holds what a model of text takes, as `check_inputs` does for NumPy arrays.
+
+    While MLX traces or compiles there are no tokens yet, and nothing is checked."""
+    if not isinstance(x, mx.array):
+        raise ValueError(
+            f"x is of type {type(x).__name__}, but the model takes an array of MLX: pass mlx.core.array(x), or call Learner.predict"
+        )
+    try:
+        tokens = np.array(x)
+    except ValueError:  # MLX's only sign that a function is being transformed
+        return
+    check_inputs(tokens, inputs)
 
 
 class Module(nn.Module):

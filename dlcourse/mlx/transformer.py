@@ -9,7 +9,7 @@ import numpy as np
 from dlcourse.boundary import Tokens, check_choice, check_inputs, check_room
 from dlcourse.mlx.attention import KVCache, MultiHeadAttention
 from dlcourse.mlx.layers import Embedding, LayerNorm, Linear, RMSNorm
-from dlcourse.mlx.module import Module
+from dlcourse.mlx.module import Module, check_tokens
 from dlcourse.positions import sinusoidal
 
 ACTIVATIONS = {
@@ -127,6 +127,7 @@ class Transformer(Module):
             self.head = Linear(config.width, config.vocab, bias=False)
 
     def __call__(self, x):
+        check_tokens(x, self.config.inputs)
         source, target = mx.split(x, [self.config.source], axis=1)  # (B, S), (B, T)
         return self.decode(target, self.encode(source), self.seen(source))
 
@@ -162,7 +163,7 @@ class Transformer(Module):
     def new_cache(self, source):
         """The cache with which `logits` begins, for sources (B, S): the encoder runs here, once."""
         c, weight = self.config, self.tok.weight
-        check_inputs(source, Tokens(c.vocab, c.source))
+        check_inputs(source, Tokens(c.vocab, c.source, pad=c.pad))
         source = mx.array(np.asarray(source, np.int32))
         shape = len(source), c.heads, c.target, c.width // c.heads
         blocks = [KVCache(*shape, like=weight) for _ in self.decoder]

@@ -7,7 +7,14 @@ import math
 
 import numpy as np
 
-from dlcourse.boundary import check_attention, check_heads, check_mask, check_rope, check_visible
+from dlcourse.boundary import (
+    check_attention,
+    check_heads,
+    check_mask,
+    check_room,
+    check_rope,
+    check_visible,
+)
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.layers import Linear
 from dlcourse.numpy.module import Module
@@ -206,6 +213,10 @@ class MultiHeadAttention(Module):
         y, dropout_back = f.dropout(y, self.dropout, rng)
 
         def backward(dy):
+            if cache:
+                raise RuntimeError(
+                    "this output was computed with a cache, which has no way back: call the layer without one"
+                )
             dq, dk, dv = attention_back(self._split(out_back(dropout_back(dy))))
             if rope:
                 dq, dk = q_rope_back(dq), k_rope_back(dk)
@@ -236,7 +247,8 @@ class KVCache:
         self.length = 0
 
     def extend(self, k, v):
-        """Append k, v (B, H, T, D) -> all keys, all values."""
+        """Append k, v (B, H, T, D) -> all keys, all values. Raises ValueError when they do not fit in."""
+        check_room(self.length, k.shape[2], self.keys.shape[2])
         new = slice(self.length, self.length + k.shape[2])
         self.keys[:, :, new], self.values[:, :, new] = k, v
         self.length = new.stop

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dlcourse.boundary import check_inputs
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.layers import Embedding, LayerNorm, Linear
 from dlcourse.numpy.module import Module, Parameter
@@ -53,6 +54,7 @@ class BERT(Module):
             self.head = Linear(width, 2 if config.task == "span" else config.outputs)
 
     def __call__(self, x, rng=None):
+        check_inputs(x, self.config.inputs)
         h, hidden_back = self._hidden(x, rng)  # (B, T) -> (B, T, C)
         head = {
             "pretrain": self._pretrain,

@@ -40,6 +40,7 @@ class GPT(Module):
             self.head = Linear(config.width, config.vocab, bias=False)
 
     def __call__(self, x, rng=None):
+        check_inputs(x, self.config.inputs)
         h, hidden_back = self._hidden(x, rng=rng)  # (B, T) -> (B, T, C)
         logits, head_back = self._head(h)  # (B, T, V)
         return logits, lambda dlogits: hidden_back(head_back(dlogits))

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dlcourse.boundary import check_inputs
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.layers import Embedding, Linear
 from dlcourse.numpy.module import Module
@@ -34,6 +35,7 @@ class RNN(Module):
 
         Into `state` no gradient flows back: given from the window before, it makes truncated
         back-propagation through time."""
+        check_inputs(x, self.config.inputs)
         h, tok_back = self.tok(x)  # (B, T) -> (B, T, E)
         states, backs = [], []
         for layer, before in zip(self.layers, state or [None] * len(self.layers), strict=True):

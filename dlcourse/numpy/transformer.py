@@ -170,6 +170,7 @@ class Transformer(Module):
             self.head = Linear(config.width, config.vocab, bias=False)
 
     def __call__(self, x, rng=None):
+        check_inputs(x, self.config.inputs)
         source, target = np.split(x, [self.config.source], axis=1)  # (B, S), (B, T)
         memory, encode_back = self.encode(source, rng)
         logits, decode_back = self.decode(target, memory, self.seen(source), rng=rng)
@@ -232,7 +233,7 @@ class Transformer(Module):
     def new_cache(self, source):
         """The cache with which `logits` begins, for sources (B, S): the encoder runs here, once."""
         c, weight = self.config, self.tok.weight.data
-        check_inputs(source, Tokens(c.vocab, c.source))
+        check_inputs(source, Tokens(c.vocab, c.source, pad=c.pad))
         shape = len(source), c.heads, c.target, c.width // c.heads
         blocks = [KVCache(*shape, like=weight) for _ in self.decoder]
         return DecoderCache(self.encode(source)[0], self.seen(source), blocks)

@@ -5,7 +5,7 @@ Shapes: B batch, T queries, S keys, C channels, H heads, D = C / H channels of a
 import torch
 import torch.nn.functional as F
 
-from dlcourse.boundary import check_heads, check_mask, check_rope, check_visible
+from dlcourse.boundary import check_heads, check_mask, check_room, check_rope, check_visible
 from dlcourse.torch.layers import Linear
 from dlcourse.torch.module import Module
 
@@ -60,7 +60,8 @@ class KVCache:
         self.length = 0
 
     def extend(self, k, v):
-        """Append k, v (B, H, T, D) -> all keys, all values."""
+        """Append k, v (B, H, T, D) -> all keys, all values. Raises ValueError when they do not fit in."""
+        check_room(self.length, k.shape[2], self.keys.shape[2])
         new = slice(self.length, self.length + k.shape[2])
         self.keys[:, :, new], self.values[:, :, new] = k, v
         self.length = new.stop

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlcourse.torch.layers import Embedding, LayerNorm, Linear
-from dlcourse.torch.module import Module
+from dlcourse.torch.module import Module, check_tokens
 from dlcourse.torch.transformer import ACTIVATIONS, Block
 
 
@@ -52,6 +52,7 @@ class BERT(Module):
             self.head = Linear(width, 2 if config.task == "span" else config.outputs)
 
     def forward(self, x):
+        check_tokens(x, self.config.inputs)
         h = self._hidden(x)  # (B, T) -> (B, T, C)
         if self.config.task == "pretrain":
             t = self.transform_ln(ACTIVATIONS[self.activation](self.transform(h)))

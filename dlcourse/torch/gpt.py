@@ -9,7 +9,7 @@ from dlcourse.boundary import check_inputs, check_room
 from dlcourse.positions import alibi, sinusoidal
 from dlcourse.torch.attention import KVCache
 from dlcourse.torch.layers import Embedding, Linear
-from dlcourse.torch.module import Module
+from dlcourse.torch.module import Module, check_tokens
 from dlcourse.torch.transformer import Block, make_norm
 
 
@@ -43,6 +43,7 @@ class GPT(Module):
             self.head = Linear(config.width, config.vocab, bias=False)
 
     def forward(self, x):
+        check_tokens(x, self.config.inputs)
         return self._head(self._hidden(x))  # (B, T) -> (B, T, C) -> (B, T, V)
 
     def logits(self, tokens, cache=None):

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from dlcourse.boundary import check_inputs
 from dlcourse.state import check_names, from_torch, to_torch, under
 
 
@@ -26,6 +27,18 @@ def batch_statistics(model):
         for b, data in kept:
             b.copy_(data)
         (model.train if was_training else model.eval)()
+
+
+def check_tokens(x, inputs):
+    """Raise ValueError unless x holds what a model of text takes, as `check_inputs` does for NumPy arrays.
+
+    While PyTorch traces or compiles there are no tokens yet, and nothing is checked."""
+    if not isinstance(x, torch.Tensor):
+        raise ValueError(
+            f"x is of type {type(x).__name__}, but the model takes a tensor: pass torch.from_numpy(x), or call Learner.predict"
+        )
+    if not (torch.compiler.is_compiling() or torch.jit.is_tracing()):
+        check_inputs(x.numpy(force=True), inputs)
 
 
 class Module(nn.Module):

@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from dlcourse.torch.layers import Embedding, Linear
-from dlcourse.torch.module import Module
+from dlcourse.torch.module import Module, check_tokens
 from dlcourse.torch.recurrent import GRU, LSTM, Elman
 
 CELLS = {"rnn": Elman, "gru": GRU, "lstm": LSTM}
@@ -33,6 +33,7 @@ class RNN(Module):
         """-> (logits, state): from the states of all layers before x to those behind it, a list.
 
         Gradients flow back into `state`: detach it for truncated back-propagation through time."""
+        check_tokens(x, self.config.inputs)
         h = self.tok(x)  # (B, T) -> (B, T, E)
         states = []
         for layer, before in zip(self.layers, state or [None] * len(self.layers), strict=True):

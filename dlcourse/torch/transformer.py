@@ -11,7 +11,7 @@ from dlcourse.boundary import Tokens, check_choice, check_inputs, check_room
 from dlcourse.positions import sinusoidal
 from dlcourse.torch.attention import KVCache, MultiHeadAttention
 from dlcourse.torch.layers import Embedding, LayerNorm, Linear, RMSNorm
-from dlcourse.torch.module import Module
+from dlcourse.torch.module import Module, check_tokens
 
 ACTIVATIONS = {
     "gelu": lambda x: F.gelu(x, approximate="tanh"),
@@ -127,6 +127,7 @@ class Transformer(Module):
             self.head = Linear(config.width, config.vocab, bias=False)
 
     def forward(self, x):
+        check_tokens(x, self.config.inputs)
         source, target = x.tensor_split([self.config.source], dim=1)  # (B, S), (B, T)
         return self.decode(target, self.encode(source), self.seen(source))
 
@@ -163,7 +164,7 @@ class Transformer(Module):
     def new_cache(self, source):
         """The cache with which `logits` begins, for sources (B, S): the encoder runs here, once."""
         c, weight = self.config, self.tok.weight
-        check_inputs(source, Tokens(c.vocab, c.source))
+        check_inputs(source, Tokens(c.vocab, c.source, pad=c.pad))
         source = self._whole(source)
         shape = len(source), c.heads, c.target, c.width // c.heads
         blocks = [KVCache(*shape, like=weight) for _ in self.decoder]

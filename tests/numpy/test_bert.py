@@ -51,7 +51,7 @@ def test_every_token_sees_every_other(rng):
 def test_only_padding_is_refused():
     x = np.full((2, 4), 5)
     x[1] = 0
-    with pytest.raises(ValueError, match="query 0 of sequence 1 may look at no key"):
+    with pytest.raises(ValueError, match="sequence 1 is nothing but padding, token 0"):
         loaded(cases.BASE)(x)
 
 

@@ -389,8 +389,9 @@ def check_transformer_dropout(t):
 def check_transformer_refusals(t, raises):
     raises(ValueError, "unknown norm 'batch': choose one of layer, rms", lambda: t.make_norm("batch", 3))
     model = t.Transformer(TransformerConfig(7, 4, 3, 1, 2, 4))
-    raises(ValueError, "query 0 of sequence 0 may look at no key", lambda: model(np.zeros((1, 7), int)))
+    raises(ValueError, "the source of sequence 0 is nothing but padding, token 0", lambda: model(np.zeros((1, 7), int)))
     raises(ValueError, "sequences of 5 tokens but the context is 4", lambda: model.new_cache(np.ones((1, 5), int)))
+    raises(ValueError, "sequence 0 is nothing but padding, token 0", lambda: model.new_cache(np.zeros((1, 4), int)))
     raises(ValueError, "token 7 but vocab is 7", lambda: model.new_cache(np.full((1, 4), 7)))
     cache = model.new_cache(np.ones((1, 4), int))
     raises(ValueError, "token 7 but vocab is 7", lambda: model.logits(np.full((1, 1), 7), cache))

@@ -101,8 +101,9 @@ def _check_tokens(x, inputs):
         )
     if context is not None and shape[1] > context:
         if inputs.source:
+            given, target = shape[1] - inputs.source, context - inputs.source
             raise ValueError(
-                f"x holds sequences of {shape[1]} tokens, but {inputs.source} are the source and the decoder takes {context - inputs.source}: shorten the target, or build the model with target={shape[1] - inputs.source}"
+                f"x holds sequences of {shape[1]} tokens, but {inputs.source} are the source and the decoder takes {target}: shorten the target, or build the model with target={given}"
             )
         raise ValueError(
             f"x holds sequences of {shape[1]} tokens but the context is {context}: pass x[:, -{context}:], or build the model with context={shape[1]}"

@@ -16,8 +16,8 @@ class BERT(Module):
     config.pad. A token's segment is the number of config.sep before it, at most 1. What comes out, by
     config.task, from h = h_L:
 
-    pretrain   (B, T, V) of the hidden tokens (eq-mlm-head) and (B, 2), does the second sentence
-               follow: a pair
+    pretrain   (B, T, V) of the hidden tokens (eq-mlm-head, eq-mlm-head-vjp) and (B, 2), does the
+               second sentence follow (eq-pooler, eq-pooler-vjp): a pair
     classify   (B, L) of the sequence, from tanh of a layer on its first token
     label      (B, T, L) of each token
     span       (B, 2, T), scores of all positions as the start and as the end of an answer

@@ -2,7 +2,8 @@
 
 A cell sees its input through a = x W_ih^T + b and its own past through r = h W_hh^T. What it makes of the two stands in a
 function of its own (`_elman`, `_lstm`, `_gru`), which cell and layer share: the cell is one step, the layer all of them.
-Every step leaves its backward function behind, and back-propagation through time calls them last to first (eq-bptt).
+Every step leaves its backward function behind, and back-propagation through time calls them last to first (eq-bptt-cell; of
+the plain cell written out: eq-bptt).
 Shapes: B batch, T time, I in, H hidden."""
 
 import functools
@@ -244,7 +245,7 @@ class Elman(_Recurrent):
 
 
 class LSTM(_Recurrent):
-    """h_t, c_t = lstm_cell(x_t, h_(t-1), c_(t-1))  (eq-lstm-cell; gradients eq-bptt; Hochreiter & Schmidhuber 1997).
+    """h_t, c_t = lstm_cell(x_t, h_(t-1), c_(t-1))  (eq-lstm-cell; gradients eq-bptt-cell; Hochreiter & Schmidhuber 1997).
 
     x (B, T, I), state (h_0, c_0), each (B, H), None is zeros -> (y, state): all h_t (B, T, H), and (h_T, c_T).
     backward(dy, dstate=None) -> (dx, (dh_0, dc_0))"""
@@ -253,7 +254,7 @@ class LSTM(_Recurrent):
 
 
 class GRU(_Recurrent):
-    """h_t = gru_cell(x_t, h_(t-1))  (eq-gru-cell; gradients eq-bptt; Cho et al. 2014).
+    """h_t = gru_cell(x_t, h_(t-1))  (eq-gru-cell; gradients eq-bptt-cell; Cho et al. 2014).
 
     x (B, T, I), state h_0 (B, H), None is zeros -> (y, state): all h_t (B, T, H), and h_T (B, H).
     backward(dy, dstate=None) -> (dx, dh_0)

@@ -13,7 +13,7 @@ CELLS = {"rnn": Elman, "gru": GRU, "lstm": LSTM}
 
 class RNN(Module):
     """h^0_t = the token's vector,  h^l_t = cell_l(h^(l-1)_t, h^l_(t-1)),  logits = h^L W^T + b
-    (eq-embedding, eq-rnn-cell, eq-gru-cell, eq-lstm-cell; gradients eq-bptt).
+    (eq-embedding, eq-rnn-cell, eq-gru-cell, eq-lstm-cell; gradients eq-bptt-cell).
 
     x (B, T), tokens -> logits (B, T, V) for the token after each position; with config.classes (B, O),
     from the last h^L alone. Dropout acts on what a layer hands up, never along time (Zaremba et al.

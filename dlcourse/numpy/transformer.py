@@ -40,7 +40,8 @@ class FeedForward(Module):
 
 class Block(Module):
     """r = x + attn(ln_1(x)),  y = r + mlp(ln_2(r))  (eq-transformer-block; gradient
-    eq-transformer-block-vjp and eq-transformer-block-vjp-weights).
+    eq-transformer-block-vjp and eq-transformer-block-vjp-weights; a `cross` block: eq-decoder-block and
+    eq-decoder-block-vjp).
 
     x, y (B, T, C). With norm_first=False each norm follows its sum, as in Vaswani et al. 2017:
     r = ln_1(x + attn(x)), y = ln_2(r + mlp(r)). A `cross` block has three layers, self_attn,

@@ -134,7 +134,9 @@ def test_no_way_back_through_a_cache():
 # ---------------------------------------------------------------- functions that are traced have no tokens yet
 
 
-@pytest.mark.parametrize("name", GPTS)  # the masks of the others are looked at, and PyTorch leaves its recurrent layers out
+@pytest.mark.parametrize(
+    "name", ["GPT-learned", "GPT-rotary"]
+)  # not one of the others was in one graph before: PyTorch leaves their masks out
 def test_torch_compiles_its_models(name):
     model, x = model_of("torch", name), torch.tensor(GOOD)
     with torch.no_grad():

@@ -154,7 +154,7 @@ def test_package_hides_what_the_loss_asks(rng):
     assert (targets[read != x] != IGNORED).all() and (targets[targets != IGNORED] == x[targets != IGNORED]).all()
 
 
-@pytest.mark.equation("eq-pooler", formula_only=True)
+@pytest.mark.equation("eq-pooler")
 def test_summary_and_next_sentence(rng):
     model, state = loaded(BASE)
     x = sentences(BASE, rng)
@@ -164,6 +164,85 @@ def test_summary_and_next_sentence(rng):
     q = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
     assert_same("g", model._pool(h)[0], g, rtol=1e-12)
     assert_same("q", softmax(model(x)[0][1]), q, rtol=1e-12)
+
+
+def of_parameters(model, x, names, value):
+    """Numerical gradients of value(logits) for the parameters `names`."""
+    state = model.state()
+
+    def moved(name, array):
+        model.load_state(state | {name: array})
+        found = value(model(x)[0])
+        model.load_state(state)
+        return found
+
+    return {name: numerical_gradient(lambda array, name=name: moved(name, array), state[name]) for name in names}
+
+
+@pytest.mark.equation("eq-mlm-head-vjp")
+def test_gradient_of_the_head_of_hidden_tokens(rng):
+    """From dz to dh, line by line; of E the part as output."""
+    model, state = loaded(BASE)
+    x = sentences(BASE, rng)
+    h, _ = model._hidden(x, None)
+    a = h @ state["transform.weight"].T + state["transform.bias"]
+    norm = lambda g: f.layer_norm(g, state["transform_ln.weight"], state["transform_ln.bias"], BASE.eps)  # noqa: E731
+    u, n_back = norm(slow_gelu(a, exact=True))
+    dz = rng.normal(size=(*x.shape, BASE.vocab))
+    du = np.einsum("vc,ntv->ntc", state["tok.weight"], dz)
+    through_norm, dweight, dbias = n_back(du)
+    slope = (slow_gelu(a + 1e-6, exact=True) - slow_gelu(a - 1e-6, exact=True)) / 2e-6
+    da = through_norm * slope
+    dh = da @ state["transform.weight"]
+    printed = {
+        "transform.weight": np.einsum("nti,ntj->ij", da, h),
+        "transform.bias": da.sum(axis=(0, 1)),
+        "transform_ln.weight": dweight,
+        "transform_ln.bias": dbias,
+        "decoder_bias": dz.sum(axis=(0, 1)),
+    }
+    numeric = of_parameters(model, x, printed, lambda logits: float((dz * logits[0]).sum()))
+    model.zero_gradients()
+    _, back = model._pretrain(h, None)
+    assert_lines_agree([numerical_gradient(lambda h: float((dz * model._pretrain(h, None)[0][0]).sum()), h), dh], rtol=1e-6)
+    assert_same("dh", back((dz, np.zeros((len(x), 2)))), dh, rtol=1e-8)
+    found = model.gradients()
+    for name, line in printed.items():
+        assert_lines_agree([numeric[name], line], rtol=1e-6)
+        assert_same(name, found[name], line, rtol=1e-8)
+    assert_same("E as output", found["tok.weight"], np.einsum("ntv,ntc->vc", dz, u), rtol=1e-12)
+
+
+@pytest.mark.equation("eq-pooler-vjp")
+def test_gradient_of_summary_and_next_sentence(rng):
+    """From the softmax to dh at position zero, line by line, for the mean of the batch."""
+    model, state = loaded(BASE)
+    x = sentences(BASE, rng)
+    labels = rng.integers(0, 2, len(x))
+    h, _ = model._hidden(x, None)
+    g = np.tanh(h[:, 0] @ state["pooler.weight"].T + state["pooler.bias"])
+    q = softmax(g @ state["nsp.weight"].T + state["nsp.bias"])
+    df = (q - np.eye(2)[labels]) / len(x)
+    dg = df @ state["nsp.weight"]
+    do = dg * (1 - g * g)
+    dh = np.zeros_like(h)
+    dh[:, 0] = do @ state["pooler.weight"]
+    printed = {
+        "nsp.weight": np.einsum("ni,nj->ij", df, g),
+        "nsp.bias": df.sum(axis=0),
+        "pooler.weight": np.einsum("ni,nj->ij", do, h[:, 0]),
+        "pooler.bias": do.sum(axis=0),
+    }
+    loss = lambda logits: -float(np.log(softmax(logits[1])[np.arange(len(x)), labels]).mean())  # noqa: E731
+    numeric = of_parameters(model, x, printed, loss)
+    model.zero_gradients()
+    logits, back = model._pretrain(h, None)
+    assert_lines_agree([numerical_gradient(lambda h: loss(model._pretrain(h, None)[0]), h), dh], rtol=1e-6)
+    assert_same("dh", back((np.zeros_like(logits[0]), df)), dh, rtol=1e-10)
+    found = model.gradients()
+    for name, line in printed.items():
+        assert_lines_agree([numeric[name], line], rtol=1e-6)
+        assert_same(name, found[name], line, rtol=1e-10)
 
 
 @pytest.mark.equation("eq-bert-loss")

@@ -119,6 +119,60 @@ def test_back_propagation_through_time(rng):
         assert_lines_agree([numeric, line, gradients[name]], rtol=1e-7)
 
 
+CELLS = {"Elman": recurrent.rnn_cell, "LSTM": recurrent.lstm_cell, "GRU": recurrent.gru_cell}
+
+
+@pytest.mark.equation("eq-bptt-cell")
+@pytest.mark.parametrize("kind", CELLS)
+def test_back_propagation_through_time_of_any_cell(kind, rng):
+    """One step's way back from the last to the first, the layer, and differences: the inputs, every weight, and the state before the first.
+
+    The last state is used too, so that its gradient stands where the formula begins with zero."""
+    layer, cell = getattr(recurrent, kind)(I, H), CELLS[kind]
+    layer.load_state({name: rng.normal(size=array.shape) for name, array in layer.state().items()})
+    names, arrays = 2 if kind == "LSTM" else 1, layer.state()
+    weights = [arrays[name] for name in ("weight_ih", "weight_hh", "bias", "bias_hh") if name in arrays]
+    x, delta = rng.normal(size=(B, T, I)), rng.normal(size=(B, T, H))
+    start, last = (tuple(rng.normal(size=(B, H)) for _ in range(names)) for _ in range(2))
+
+    def steps(x, start, weights):
+        """All states, and the way back of every step."""
+        states, backs = [start], []
+        for t in range(T):
+            state, back = cell(x[:, t], *states[-1], *weights)
+            states.append(state if names == 2 else (state,))
+            backs.append(back)
+        return states, backs
+
+    def loss(x, start, weights):
+        states, _ = steps(x, start, weights)
+        own = sum((delta[:, t] * states[t + 1][0]).sum() for t in range(T))
+        return float(own + sum((d * s).sum() for d, s in zip(last, states[-1], strict=True)))
+
+    _, backs = steps(x, start, weights)
+    behind, dx, dweights = last, np.empty_like(x), [np.zeros_like(w) for w in weights]
+    for t in reversed(range(T)):
+        ds = (delta[:, t] + behind[0], *behind[1:])  # delta has no part for c
+        dx[:, t], *rest = backs[t](*ds)
+        behind, shares = tuple(rest[:names]), rest[names:]
+        dweights = [total + share for total, share in zip(dweights, shares, strict=True)]
+    assert_lines_agree([numerical_gradient(lambda a: loss(a, start, weights), x), dx], rtol=1e-6)
+    for i in range(names):
+        changed = lambda a, i=i: loss(x, (*start[:i], a, *start[i + 1 :]), weights)  # noqa: E731
+        assert_lines_agree([numerical_gradient(changed, start[i]), behind[i]], rtol=1e-6)
+    for i, weight in enumerate(weights):
+        changed = lambda a, i=i: loss(x, start, [*weights[:i], a, *weights[i + 1 :]])  # noqa: E731
+        assert_lines_agree([numerical_gradient(changed, weight), dweights[i]], rtol=1e-6)
+    packed = lambda state: state if names == 2 else state[0]  # noqa: E731
+    _, backward = layer(x, packed(start))
+    found_dx, found_start = backward(delta, packed(last))
+    assert_same("dx of the layer", found_dx, dx, rtol=1e-10)
+    for found, line in zip(found_start if names == 2 else [found_start], behind, strict=True):
+        assert_same("ds_0 of the layer", found, line, rtol=1e-10)
+    for name, line in zip(("weight_ih", "weight_hh", "bias", "bias_hh"), dweights, strict=False):
+        assert_same(f"{name} of the layer", layer.gradients()[name], line, rtol=1e-10)
+
+
 @pytest.mark.equation("eq-jacobian-product", formula_only=True)
 def test_product_of_jacobians(rng):
     x, (u, w, b), delta = 0.3 * rng.normal(size=(1, T, I)), weights(rng, 1), rng.normal(size=H)

@@ -235,6 +235,55 @@ def test_cross_attention(rng):
     assert_same("dm", back(dy)[1][0], dk @ s["k_proj.weight"] + dv @ s["v_proj.weight"], rtol=1e-10)
 
 
+@pytest.mark.equation("eq-decoder-block", "eq-decoder-block-vjp")
+def test_decoder_block(rng):
+    """Line by line from dy to dx and dm; x, m and every weight of the cross-attention by differences."""
+    block = random_layer(Block(C, HEADS, HIDDEN, cross=True), rng)
+    s, T, S = block.state(), 3, 5
+    x, m, dy = rng.normal(size=(T, C)), rng.normal(size=(S, C)), rng.normal(size=(T, C))
+    heads = [slice(i * D, (i + 1) * D) for i in range(HEADS)]
+    norm = lambda a, i, s=s: f.layer_norm(a, s[f"ln_{i}.weight"], s[f"ln_{i}.bias"])  # noqa: E731
+    tril = np.tri(T, dtype=bool)
+
+    def lines(x, m, s):
+        """(r_1, n_2(r_1), q, k, v, P, c, r_2, y) as printed; the attention to itself is that of the package."""
+        r_1 = x + block.self_attn(norm(x, 1)[0][None], mask=tril)[0][0]
+        h = norm(r_1, 2)[0]
+        given = {"q": h, "k": m, "v": m}
+        q, k, v = (given[a] @ s[f"cross_attn.{a}_proj.weight"].T + s[f"cross_attn.{a}_proj.bias"] for a in "qkv")
+        P = [soft(q[:, own] @ k[:, own].T / math.sqrt(D)) for own in heads]
+        c = np.concatenate([p @ v[:, own] for p, own in zip(P, heads, strict=True)], axis=1)
+        r_2 = r_1 + c @ s["cross_attn.out_proj.weight"].T + s["cross_attn.out_proj.bias"]
+        return r_1, h, q, k, v, P, c, r_2, r_2 + block.mlp(norm(r_2, 3)[0])[0]
+
+    r_1, h, q, k, v, P, c, r_2, y = lines(x, m, s)
+    found, backward = block(x[None], m[None], mask=tril)
+    assert_same("y", found[0], y, rtol=1e-12)
+    dr_2 = dy + norm(r_2, 3)[1](block.mlp(norm(r_2, 3)[0])[1](dy))[0]
+    dc = dr_2 @ s["cross_attn.out_proj.weight"]
+    dq, dk, dv = np.zeros_like(q), np.zeros_like(k), np.zeros_like(v)
+    for p, own in zip(P, heads, strict=True):
+        dP = dc[:, own] @ v[:, own].T
+        da = p * (dP - (p * dP) @ np.ones((S, S)))
+        dq[:, own], dk[:, own], dv[:, own] = da @ k[:, own] / math.sqrt(D), da.T @ q[:, own] / math.sqrt(D), p.T @ dc[:, own]
+    dr_1 = dr_2 + norm(r_1, 2)[1](dq @ s["cross_attn.q_proj.weight"])[0]
+    dm = dk @ s["cross_attn.k_proj.weight"] + dv @ s["cross_attn.v_proj.weight"]
+    self_back = block.self_attn(norm(x, 1)[0][None], mask=tril)[1]
+    dx = dr_1 + norm(x, 1)[1](self_back(dr_1[None])[0])[0]
+    block.zero_gradients()
+    found_dx, found_dm = backward(dy[None])
+    value = lambda x, m, s=s: float((dy * lines(x, m, s)[-1]).sum())  # noqa: E731
+    assert_lines_agree([numerical_gradient(lambda a: value(a, m), x), dx, found_dx[0]], rtol=1e-6)
+    assert_lines_agree([numerical_gradient(lambda a: value(x, a), m), dm, found_dm[0]], rtol=1e-6)
+    printed = {"out_proj": (dr_2, c), "q_proj": (dq, h), "k_proj": (dk, m), "v_proj": (dv, m)}
+    gradients = block.gradients()
+    for name, (upstream, given) in printed.items():
+        weight = f"cross_attn.{name}.weight"
+        numeric = numerical_gradient(lambda a, weight=weight: value(x, m, s | {weight: a}), s[weight])
+        assert_lines_agree([numeric, upstream.T @ given, gradients[weight]], rtol=1e-6)
+    assert_same("db_O", gradients["cross_attn.out_proj.bias"], dr_2.sum(axis=0), rtol=1e-10)
+
+
 # ---------------------------------------------------------------- the whole
 
 

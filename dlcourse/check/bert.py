@@ -296,6 +296,13 @@ def _given(start, end):
     return lambda rng: (np.array(start, float), np.array(end, float))
 
 
+def _far_apart(rng):
+    """The best start is the first of 60 positions, the best end the last."""
+    start, end = 0.1 * rng.normal(size=(2, 60))
+    start[0] = end[-1] = 3.0
+    return start, end
+
+
 def _best_pair(start, end, allowed):
     total = np.where(allowed(len(start)), start[:, None] + end, -np.inf)
     return divmod(int(total.argmax()), len(start))
@@ -313,6 +320,7 @@ def _ordered(t):
     Case("neither maximum", _given([2, 0, 0, 3], [3, 0, 2, -2]), show=True),
     Case("negative scores", _given([-7, -6, -3, -1], [-8, -2, -4, -9]), show=True),
     Case("a long text", _scores(60)),
+    Case("the first and the last of 60", _far_apart),
     Case("one position", _given([-1], [-2]), show=True),
 )
 def best_span(start, end):
@@ -351,6 +359,15 @@ best_span.diagnose(
 best_span.diagnose(
     "the best end is fixed first, and the start looked for before it. A lower end with a better start may sum to more.",
     lambda start, end: (int(start[: end.argmax() + 1].argmax()), int(end.argmax())),
+)
+best_span.diagnose(
+    "only short spans are looked at. That makes the search faster in programs, but here an answer may be as long as the text.",
+    *(
+        lambda start, end, most=most: _best_pair(
+            start, end, lambda t: np.tri(t, dtype=bool).T & ~np.tri(t, k=-most, dtype=bool).T
+        )
+        for most in (8, 10, 15, 16, 20, 30, 32)
+    ),
 )
 best_span.diagnose(
     "beta is one too large: it is the position of the last token of the answer, not the one behind it.",

@@ -5,6 +5,10 @@ import numpy as np
 from dlcourse.config import BERTConfig, GPTConfig
 from dlcourse.errors import suggestion
 
+SIGNS = {
+    "gpt2": ("GPT-2", "wte.weight"),
+    "bert": ("BERT", "embeddings.word_embeddings.weight"),
+}
 HEAD_SIZE = 64  # channels of a head in every published GPT-2 and BERT
 
 
@@ -15,6 +19,13 @@ def layout_of(model_type):
             f"unknown model type {model_type!r}{suggestion(model_type, LAYOUTS)}: choose one of {', '.join(LAYOUTS)}"
         )
     return LAYOUTS[model_type]
+
+
+def check_type(model_type, tensors):
+    """Raise ValueError for tensors of another model type, known by the name of its embedding."""
+    for other, (name, embedding) in SIGNS.items():
+        if other != model_type and any(tensor.endswith(embedding) for tensor in tensors):
+            raise ValueError(f"these are the tensors of a {name}: pass model_type={other!r}")
 
 
 def to_ours(tensors, table):

@@ -15,19 +15,27 @@ from dlcourse.config import ResNetConfig
 from dlcourse.errors import need, suggestion
 from dlcourse.initial import initial_state
 
+LISTED = 9  # faults of a state that are told one by one
+
 
 def check_names(shapes, state):
-    """Raise ValueError that lists every missing, unknown and mis-shaped name of `state` against {name: shape}."""
-    faults = [f"missing {name} {shape}" for name, shape in shapes.items() if name not in state]
-    faults += [f"unknown {name}" for name in state if name not in shapes]
-    faults += [
-        f"{name} has shape {np.shape(state[name])}, expected {tuple(shape)}"
-        for name, shape in shapes.items()
-        if name in state and np.shape(state[name]) != tuple(shape)
+    """Raise ValueError that lists the missing, unknown and mis-shaped names of `state` against {name: shape}, of many some of each kind."""
+    faults = [
+        [f"missing {name} {shape}" for name, shape in shapes.items() if name not in state],
+        [f"unknown {name}" for name in state if name not in shapes],
+        [
+            f"{name} has shape {np.shape(state[name])}, expected {tuple(shape)}"
+            for name, shape in shapes.items()
+            if name in state and np.shape(state[name]) != tuple(shape)
+        ],
     ]
-    if faults:
+    count = sum(map(len, faults))
+    if count:
+        most = count if count <= LISTED else LISTED // 3  # of each kind
+        listed = [fault for kind in faults for fault in kind[:most]]
+        rest = f"; and {count - len(listed)} more" if len(listed) < count else ""
         raise ValueError(
-            f"this state does not fit the model: {'; '.join(faults)}. Build the model with the configuration that the state was made with"
+            f"this state does not fit the model, so build it with the configuration that the state was made with: {'; '.join(listed)}{rest}"
         )
 
 
@@ -113,6 +121,7 @@ def from_huggingface(model_type, tensors, heads=None):
     GPT-2's matrices (I, O) are turned, its queries, keys and values separated. No tensor tells the number of heads: None means width / 64, as in all
     published models. Raises ValueError that lists missing, unknown and mis-shaped names."""
     prepare, configure, table_of = huggingface.layout_of(model_type)
+    huggingface.check_type(model_type, tensors)
     tensors = prepare(tensors)
     config = configure(tensors, heads)
     table = table_of(config)

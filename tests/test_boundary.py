@@ -318,8 +318,8 @@ def test_states_that_do_not_fit(backend):
     state = initial_state(MLPConfig(6, (5,), 3), 0)
     state["layers.9.bias"] = state.pop("layers.0.bias")
     expected = (
-        "this state does not fit the model: missing layers.0.bias (4,); unknown layers.9.bias; layers.0.weight has shape (5, 6), expected (4, 6); "
-        "layers.1.weight has shape (3, 5), expected (3, 4). Build the model with the configuration that the state was made with"
+        "this state does not fit the model, so build it with the configuration that the state was made with: missing layers.0.bias (4,); "
+        "unknown layers.9.bias; layers.0.weight has shape (5, 6), expected (4, 6); layers.1.weight has shape (3, 5), expected (3, 4)"
     )
     before = model.state()
     assert refusal(lambda: model.load_state(state)) == expected

@@ -61,13 +61,13 @@ def test_a_sequence_does_not_depend_on_its_neighbours():
     assert both[1].tolist() == generate(model, [2, 2], 6, temperature=0).tolist()
 
 
-@pytest.mark.parametrize("backend", ["numpy", "torch"])
+@pytest.mark.parametrize("backend", dlcourse.BACKENDS)
 def test_a_token_with_cache_costs_at_most_a_fifth(backend):
     """The 256th token of four sequences, nanoGPT's small model; processor time, as other work on the machine disturbs the clock."""
     model = gpt(backend, GPTConfig(65, context=256))
     tokens, seconds = np.random.default_rng(0).integers(0, 65, (4, 256)), {True: [], False: []}
     with g.evaluation(model):
-        for _ in range(7):
+        for _ in range(2 if backend == "mlx" else 7):  # MLX is 80 times as fast with the cache, and slow without
             cache = model.new_cache(4)
             model.logits(tokens[:, :255], cache)
             for kept in (True, False):

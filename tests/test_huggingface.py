@@ -62,6 +62,35 @@ def test_gpt2(backend, dtype, tied):
     compare(ours, gradients).check(tolerance)
 
 
+def drawn(seed):
+    """Sizes of a GPT-2 at random."""
+    rng = np.random.default_rng(seed)
+    heads = int(rng.integers(1, 6))
+    draw = {"vocab_size": (2, 60), "n_positions": (2, 20), "n_layer": (1, 5), "n_inner": (1, 40)}  # from, to below
+    sizes = {name: int(rng.integers(*between)) for name, between in draw.items()}
+    return sizes | {"n_head": heads, "n_embd": heads * int(rng.integers(1, 9))}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize(("backend", "dtype"), [("numpy", np.float64), *[(backend, np.float32) for backend in dlcourse.BACKENDS]])
+def test_gpt2_of_random_sizes(backend, dtype, seed):
+    torch, transformers = need("torch", extra="torch"), need("transformers", extra="test")
+    sizes = drawn(seed)
+    torch.manual_seed(seed)
+    model = transformers.GPT2LMHeadModel(transformers.GPT2Config(**sizes, **NO_DROPOUT, attn_implementation="eager")).double().eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape))
+    config, state = from_huggingface("gpt2", arrays(model), heads=sizes["n_head"])
+    names = ("vocab", "context", "layers", "hidden", "heads", "width")
+    assert [getattr(config, name) for name in names] == list(sizes.values())
+    x = np.random.default_rng(seed).integers(0, config.vocab, (3, config.context))
+    learner = learner_of(backend, config, "cross_entropy", dtype)
+    learner.model.load_state({name: array.astype(dtype) for name, array in state.items()})
+    expected = model(torch.from_numpy(x)).logits.detach().numpy()
+    compare(learner.predict(x), expected).check(1e-10 if dtype == np.float64 else 1e-5)
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_there_and_back(tied):
     theirs = arrays(gpt2(tied))
@@ -100,6 +129,11 @@ def test_refused():
         ("width 12 is no multiple of 64, the head size of the published models", lambda: from_huggingface("gpt2", theirs)),
         ("missing transformer.h.1.attn.c_attn.bias (36,)", lambda: from_huggingface("gpt2", less, 3)),
         ("unknown transformer.h.0.extra; transformer.h.0.ln_1.weight has shape (5,)", lambda: from_huggingface("gpt2", wrong, 3)),
+        (
+            "these are the tensors of a BERT: pass model_type='bert'",
+            lambda: from_huggingface("gpt2", {"bert.embeddings.word_embeddings.weight": np.ones((3, 64))}),
+        ),
+        ("these are the tensors of a GPT-2: pass model_type='gpt2'", lambda: from_huggingface("bert", theirs, 3)),
         ("these are no tensors of GPT-2: transformer.wte.weight", lambda: from_huggingface("gpt2", {"layers.0.weight": np.ones(3)}, 3)),
         (
             "GPT-2 has no positions='rotary', norm='rms'",

@@ -16,7 +16,7 @@ from hypothesis.extra import numpy as st_numpy
 
 import dlcourse
 from dlcourse import count, state
-from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
+from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig
 from dlcourse.errors import need
 from dlcourse.initial import initial_state
 
@@ -213,6 +213,26 @@ def test_all_faults_at_once():
     state.check_names({"a": (2,)}, {"a": np.zeros(2)})
 
 
+def test_of_many_faults_some_of_each_kind():
+    """A BERT's state for a GPT: the cure first, then a message that can be read."""
+    bert, gpt = initial_state(BERTConfig(40, 16, 12, 2, 8), 0), initial_state(GPTConfig(50, 16, 12, 2, 8), 0)
+    with pytest.raises(ValueError) as caught:
+        state.check_names({name: array.shape for name, array in gpt.items()}, bert)
+    message = str(caught.value)
+    assert message.startswith(
+        "this state does not fit the model, so build it with the configuration that the state was made with: missing "
+    )
+    assert len(message) < 600 and message.count("unknown ") == 3 and "tok.weight has shape (40, 8), expected (50, 8)" in message
+    listed = message.partition("made with: ")[2].split("; ")
+    faults = len(gpt.keys() ^ bert.keys()) + sum(gpt[name].shape != bert[name].shape for name in gpt.keys() & bert.keys())
+    assert listed[-1] == f"and {faults - len(listed) + 1} more" and faults > 50
+    nine = {f"n{i}": (1,) for i in range(9)}
+    for shapes, more in ((nine, False), (nine | {"n9": (1,)}, True)):
+        with pytest.raises(ValueError) as caught:
+            state.check_names(shapes, {})
+        assert ("more" in str(caught.value)) == more and str(caught.value).count("missing") == (3 if more else 9)
+
+
 def test_prefixes():
     inner = {"w": np.zeros(1), "b.c": np.ones(1)}
     outer = state.with_prefix("model", inner) | state.with_prefix("model2", inner) | {"rng": np.zeros(1)}
@@ -350,7 +370,7 @@ def test_a_state_in_the_layout_of_pytorch_is_refused(backend, config):
             wrong = state.to_torch(array)
             with pytest.raises(ValueError, match="does not fit") as caught:
                 model.load_state({key: other + 1 for key, other in given.items()} | {name: wrong})
-            assert f"{name} has shape {wrong.shape}, expected {array.shape}. " in str(caught.value)
+            assert f"{name} has shape {wrong.shape}, expected {array.shape}" in str(caught.value)
     assert same(model.state(), given)
 
 
@@ -363,7 +383,7 @@ def test_every_fault_of_a_convolutional_state_is_listed():
     for backend in dlcourse.BACKENDS:
         with pytest.raises(ValueError, match="does not fit") as caught:
             model_of(backend, config, broken)
-        faults = str(caught.value).partition("model: ")[2].partition(". Build")[0].split("; ")
+        faults = str(caught.value).partition("made with: ")[2].split("; ")
         assert sorted(faults) == [
             "missing blocks.1.project.weight (6, 1, 1, 4)",
             "missing stem_norm.running_var (4,)",

@@ -121,6 +121,44 @@ def test_logits_loss_and_gradients_are_those_of_transformers(task, backend, dtyp
     record_parity(f"{what}: gradient {found.worst[0]}", found.worst[2])
 
 
+def drawn(seed):
+    """Sizes of a BERT at random."""
+    rng = np.random.default_rng(seed)
+    heads = int(rng.integers(1, 6))
+    draw = {"vocab_size": (8, 60), "max_position_embeddings": (4, 20), "num_hidden_layers": (1, 5), "intermediate_size": (1, 40)}
+    sizes = {name: int(rng.integers(*between)) for name, between in draw.items()}
+    # two channels at least: a layer norm of one returns its bias
+    return sizes | {"num_attention_heads": heads, "hidden_size": heads * int(rng.integers(2, 9))}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@each_case
+def test_random_sizes(backend, dtype, seed):
+    """The logits of a BertForPreTraining, of sequences with padding and a second segment."""
+    torch, transformers = need("torch", extra="torch"), need("transformers", extra="test")
+    sizes = drawn(seed)
+    torch.manual_seed(seed)
+    model = transformers.BertForPreTraining(transformers.BertConfig(**sizes, attn_implementation="eager")).double().eval()
+    with torch.no_grad():
+        for p in model.parameters():
+            p.add_(0.1 * torch.randn(p.shape))
+    held = {name: p.numpy().astype(dtype) for name, p in model.state_dict().items()}
+    config, state = from_huggingface("bert", held, heads=sizes["num_attention_heads"])
+    names = ("vocab", "context", "layers", "hidden", "heads", "width")
+    assert [getattr(config, name) for name in names] == list(sizes.values())
+    x = np.random.default_rng(seed).integers(4, config.vocab, (3, config.context))
+    x[:, 1], x[1, 3:] = 3, 0
+    package = dlcourse.backend(backend)
+    ours = package.BERT(config)
+    ours.load_state(state)
+    given = torch.from_numpy(x)
+    ends = (given == 3).long()
+    out = model(given, attention_mask=(given != 0).long(), token_type_ids=(ends.cumsum(1) - ends).clamp(max=1))
+    expected = out.prediction_logits.detach().numpy(), out.seq_relationship_logits.detach().numpy()
+    found = package.Learner(ours, package.SGD(ours), "pretraining").predict(x)
+    compare(rows(found, 0.0), rows(expected, 0.0)).check(1e-10 if dtype == np.float64 else 1e-5)
+
+
 @each_task
 def test_there_and_back(task):
     torch = need("torch", extra="torch")
@@ -163,7 +201,7 @@ def test_strict():
     with pytest.raises(
         ValueError, match="these are no tensors of BERT: bert.embeddings.word_embeddings.weight.* missing, so pass the whole file"
     ):
-        from_huggingface("bert", {"transformer.wte.weight": np.zeros((4, 4))})
+        from_huggingface("bert", {"layers.0.weight": np.zeros((4, 4))})
     with pytest.raises(ValueError, match=r"missing cls.seq_relationship.bias \(2,\)"):
         from_huggingface("bert", {name: array for name, array in own.items() if name != "cls.seq_relationship.bias"}, heads=3)
     with pytest.raises(ValueError, match="unknown bert.extra"):

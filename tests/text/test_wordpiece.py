@@ -1,6 +1,8 @@
 """WordPiece: training, and encoding equal to the library `tokenizers`."""
 
 import functools
+import subprocess
+import sys
 import time
 import unicodedata
 from pydoc_data.topics import topics
@@ -98,6 +100,23 @@ def test_merges_cost_less_than_reading_the_text(score):
     """Counting all words of half a megabyte anew after each of the 1100 merges takes 45 times as long as reading it once, measured."""
     none, many = seconds(120, score), seconds(1256, score)
     assert many < 5 * none  # 0.8 to 2.7 measured
+
+
+@pytest.mark.parametrize("score", ["likelihood", "exact", "count", "ratio"])
+def test_half_a_megabyte_takes_seconds(score):
+    """Under 10 s is promised for every rule, as for BPE; SLOWEST on one core. In a Python of its own, which measures no coverage."""
+    code = f"""
+import time
+from pydoc_data.topics import topics
+from dlcourse.text import WordPieceTokenizer
+text = "\\n".join(topics.values())
+text += text[: 500_000 - len(text)]
+start = time.process_time()
+tokenizer = WordPieceTokenizer.train([text], 1256, score={score!r})
+print(time.process_time() - start, len(tokenizer), len(text))"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    taken, size, characters = map(float, run.stdout.split())
+    assert taken < 5 and size == 1256 and characters == 500_000
 
 
 def seconds(vocab_size, score):

@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+from dlcourse.boundary import check_model_images
 from dlcourse.numpy import functional as f
 from dlcourse.numpy.layers import AvgPool2d, Conv2d, Linear, MaxPool2d
 from dlcourse.numpy.module import Module
@@ -27,6 +28,7 @@ class CNN(Module):
         self.layers = [Linear(i, o) for i, o in pairwise(config.sizes)]
 
     def __call__(self, x, rng=None):
+        check_model_images(x, self.config.inputs)
         activation = getattr(f, self.config.activation)
         # pool halves H' and W'. The largest of four ReLUs is the ReLU of the largest, its gradient too: with the
         # same bits, but a quarter of the numbers to compare with zero

@@ -192,7 +192,9 @@ def avg_pool2d(x, size, stride=None, padding=0):
 
 
 def global_avg_pool(x):
-    """y_nc = mean of x_nqrc over all q, r  (eq-global-avg-pool).  x (N, H, W, C) -> y (N, C)
+    """y_nc = mean of x_nqrc over all q, r  (eq-global-avg-pool; gradient eq-global-avg-pool-vjp).
+
+    x (N, H, W, C) -> y (N, C)
 
     Each pixel gets dy / (H W) back."""
     check_images(x)

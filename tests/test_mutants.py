@@ -360,6 +360,11 @@ EQUIVALENT = {
     ("dlcourse.numpy.convolution", "_stacked", "0 -> 1 (number 2)"): "all have equally many rows",
     ("dlcourse.numpy.convolution", "_stacked", "0 -> -1 (number 3)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "_stacked", "1 -> 2 (number 4)"): ANY_NEGATIVE,
+    (
+        "dlcourse.numpy.transformer",
+        "Transformer.logits",
+        "check_room(cache.length, tokens.shape[1], self.config.target) -> pass",
+    ): "the first block's cache refuses them in the same words, after the embedding was computed",
     ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> -1 (number 4)"): "the dtype of any parameter: they have one dtype",

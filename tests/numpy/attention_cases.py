@@ -224,6 +224,16 @@ def check_cache(a):
     assert a.KVCache(1, 1, 2, 1, x.astype(np.float32)).values.dtype == np.float32
 
 
+def check_cache_refusals(a, raises):
+    layer, x = a.MultiHeadAttention(8, 2), np.ones((3, 6, 8))
+    layer.load_state(random_state(layer, np.random.default_rng(4)))
+    cache = a.KVCache(3, 2, 6, 4, x)
+    _, backward = layer(x[:, :4], cache=cache)
+    raises(RuntimeError, "computed with a cache, which has no way back", lambda: backward(x[:, :4]))
+    raises(ValueError, "the cache holds 4 of 6 tokens, too many for 3 more", lambda: layer(x[:, :3], cache=cache))
+    layer(x[:, :2], cache=cache)
+
+
 def check_manners(a):
     """The dtype of float32 is kept, forward and back; arguments stay as they are; an operation may go back twice; no warning is given."""
     rng = np.random.default_rng(6)
@@ -301,6 +311,7 @@ def check_everything(a, raises):
     check_memory(a)
     check_layer_dropout(a)
     check_cache(a)
+    check_cache_refusals(a, raises)
     check_manners(a)
     check_layout(a)
     check_refusals(a, raises)

@@ -9,7 +9,7 @@ from dlcourse.config import BERTConfig
 from dlcourse.state import without_prefix
 from tests.gradients import assert_close, check_gradient
 from tests.numpy.attention_cases import slow_layer
-from tests.numpy.models import parameter_gradients
+from tests.numpy.models import parameter_gradients, raises
 from tests.numpy.transformer_cases import moved_gpt
 
 BASE = BERTConfig(9, context=7, layers=2, heads=2, width=4, hidden=6)
@@ -108,6 +108,7 @@ def check_bert(b):
         logits, backward = model(x)
         assert_close("logits", visible(config, logits, x), visible(config, slow_bert(state, config, x), x), 1e-11)
         assert backward(logits) is None, "tokens have no gradient"
+        raises(ValueError, "but vocab is", lambda model=model, x=x + config.vocab: model(x))
         whole = np.where(x == config.pad, config.sep, x)
         assert_close(
             "without padding", visible(config, model(whole)[0], whole), visible(config, slow_bert(state, config, whole), whole), 1e-11

@@ -522,6 +522,7 @@ def check_cnn(cnn):
         assert_close("logits", model(x)[0], slow_cnn(state, config, x), 1e-12)
         worst = max(worst, check_every_gradient(model, x, state, rng))
         check_parameters_only(model, x)
+        raises(ValueError, "but the model takes", lambda model=model, x=x: model(x[:, 1:]))
         single = cnn.CNN(config)
         single.load_state({name: array.astype(np.float32) for name, array in state.items()})
         y, backward = single(x.astype(np.float32))

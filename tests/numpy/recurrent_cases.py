@@ -223,6 +223,7 @@ def check_network(rnn, raises):
             for a, b in zip(as_list(config.cell, ours), theirs, strict=True):
                 assert_close("last state", a, b, 1e-12)
         assert backward(second) is None
+        raises(ValueError, "but vocab is", lambda model=model, x=x + config.vocab: model.unroll(x))
         raises(ValueError, "zip() argument", lambda model=model, x=x, between=between: model.unroll(x, [*between, None]))
         check_parameter_gradients(model, x, state, rng)
         check_dropout(model, x, state)

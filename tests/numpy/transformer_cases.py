@@ -238,7 +238,8 @@ def check_gpt_dropout(g):
 
 def check_gpt_refusals(g, raises):
     model = g.GPT(GPTConfig(7, context=5, layers=1, heads=2, width=4))
-    raises(ValueError, "sequences of 6 tokens but the context is 5", lambda: model.logits(np.zeros((1, 6), int)))
+    for call in (model.logits, model):
+        raises(ValueError, "sequences of 6 tokens but the context is 5", lambda call=call: call(np.zeros((1, 6), int)))
     cache = model.new_cache(1)
     model.logits(np.zeros((1, 4), int), cache)
     raises(ValueError, "the cache holds 4 of 5 tokens, too many for 2 more", lambda: model.logits(np.zeros((1, 2), int), cache))

@@ -90,6 +90,18 @@ class slots:
         return sentences.tag(tokenizer, CLS, SEP, self.length)
 
 
+@dataclass(frozen=True)
+class passages:
+    """Questions about a text, "CLS question SEP text SEP", whose answer is a passage of it; see `Questions.encode` (windows of `length` tokens)."""
+
+    vocab: int
+    length: int
+
+    def __call__(self, questions):
+        tokenizer = WordPieceTokenizer.train(questions.texts(), self.vocab)
+        return questions.encode(tokenizer, CLS, SEP, self.length)
+
+
 def _hidden(data, parts, tokenizer):
     """The Dataset of pairs whose validation and test have their tokens hidden; training hides others in each epoch (`masking`)."""
     hide = masking(len(tokenizer))
@@ -135,6 +147,12 @@ def slot_f1(learner, dataset):
 def exact_spans(learner, dataset):
     """{"test_exact_match": the share of questions of which both ends of the best span are right}  (eq-span)."""
     return {"test_exact_match": float(_right_spans(learner, dataset).mean())}
+
+
+def exact_passages(learner, dataset):
+    """{"test_exact_match": the share of the windows with an answer of which both ends of the best span are right}; y is (0, 0) in the others."""
+    held = dataset.test.y.any(axis=1)
+    return {"test_exact_match": float(_right_spans(learner, dataset)[held].mean())}
 
 
 def answers_about_people(learner, dataset):

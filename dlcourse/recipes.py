@@ -283,6 +283,24 @@ _ALL = (
         **_NANOGPT,
     ),
     Recipe(
+        "gpt-names",
+        "the same on the letters of first names",
+        data="names",
+        prepare=tasks.character_windows(64),
+        config=GPTConfig(27),
+        shown=("test_loss", "test_perplexity"),
+        **_NANOGPT,
+    ),
+    Recipe(
+        "gpt-tang-poems",
+        "the same on the characters of Tang poems",
+        data="tang-poems",
+        prepare=tasks.character_windows(64),
+        config=GPTConfig(2655),
+        shown=("test_loss", "test_perplexity"),
+        **_NANOGPT,
+    ),
+    Recipe(
         "gpt-grammar",
         "a GPT of 2 blocks, 64 wide, on a generated grammar whose entropy is known",
         data="grammar",
@@ -388,6 +406,62 @@ _BERTS = (
             ),
         )
         for start in (None, first)
+    ),
+    *(
+        Recipe(
+            name,
+            title,
+            data=source,
+            prepare=prepare,
+            config=BERTConfig(
+                3000, context=prepare.length, dropout=0.1, task=task, outputs=outputs
+            ),
+            epochs=epochs,
+            measure=measure,
+            **_FINE_TUNED,
+        )
+        for name, title, source, prepare, task, outputs, epochs, measure in (
+            (
+                "bert-sst2",
+                "whether a sentence on a film is positive, from scratch",
+                "sst2",
+                reading.intents(3000, length=90),
+                "classify",
+                2,
+                5,
+                None,
+            ),
+            (
+                "bert-wnut17",
+                "the names in short messages, from scratch",
+                "wnut17",
+                reading.slots(3000, length=93),
+                "label",
+                13,
+                8,
+                reading.slot_f1,
+            ),
+            (
+                "bert-ud-ewt",
+                "the parts of speech in texts of the web, from scratch",
+                "ud-ewt",
+                reading.slots(3000, length=245),
+                "label",
+                17,
+                3,
+                None,
+            ),
+            (
+                "bert-xquad",
+                "questions whose answer is a passage of a text, from scratch: far too few to learn it",
+                "xquad",
+                reading.passages(3000, length=256),
+                "span",
+                None,
+                10,
+                reading.exact_passages,
+            ),
+        )
     ),
 )
 RECIPES = {recipe.name: recipe for recipe in (*_ALL, *_BERTS)}

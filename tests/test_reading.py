@@ -9,6 +9,7 @@ from dlcourse import data, reading, recipes
 from dlcourse.config import BERTConfig
 from dlcourse.data import Sentence, Sentences, Text
 from dlcourse.data.dataset import Dataset, Split
+from dlcourse.data.questions import Question, Questions
 from dlcourse.initial import initial_state
 
 WORDS = "the cat sat on a mat while dogs ran over hills and birds sang in trees".split()
@@ -50,6 +51,15 @@ def test_intents_and_slots():
     assert slots.train.y.shape == (30, 16) and np.array_equal(slots.train.x, intents.train.x)
 
 
+def test_passages():
+    texts = ["the cat sat in Rome", "dogs bark at night", "the sun is a star", "rain falls on hills"]
+    made = [Question(f"where {i}", text, text.split()[-1], text.rindex(text.split()[-1]), str(i)) for i, text in enumerate(texts)]
+    found = reading.passages(90, length=40)(Questions("toy", tuple(made[:2]), (made[2],), (made[3],), "made", "none"))
+    assert [part.x.shape for part in (found.train, found.validation, found.test)] == [(2, 40), (1, 40), (1, 40)]
+    for x, (first, last) in zip(*found.train, strict=True):
+        assert x[0] == 2 and (x == 3).sum() == 2 and first <= last and x[last + 1] == 3  # the answer is the last word
+
+
 class Knows:
     """A learner that answers what it was made with."""
 
@@ -88,6 +98,10 @@ def test_measures():
     scores[:30, 1] = np.eye(6)[(spans[:30, 1] + 1) % 6]
     Knows.asked = 0
     assert reading.exact_spans(Knows(scores), dataset(x, spans)) == {"test_exact_match": 0.9}
+    none = spans.copy()
+    none[:30] = 0  # where every answer given is wrong
+    Knows.asked = 0
+    assert reading.exact_passages(Knows(scores), dataset(x, none)) == {"test_exact_match": 1.0}
     x = np.where(np.arange(300)[:, None] < 60, data.people.NUMBER["what"], x)
     Knows.asked = 0
     found = reading.answers_about_people(Knows(scores), dataset(x, spans))

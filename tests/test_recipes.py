@@ -32,6 +32,12 @@ def test_every_recipe_is_consistent(recipe):
         assert who.predict(dataset.test.x[:3]).shape == (3, recipe.config.outputs)
 
 
+def test_every_data_set_of_language_has_a_recipe():
+    used = {recipe.data for recipe in RECIPES.values()}
+    files = {"tinyshakespeare", "names", "tang-poems", "snips", "sst2", "wnut17", "ud-ewt", "xquad", "tatoeba"}
+    assert used >= files | {"pydoc", "grammar", "dates", "arithmetic", "people", "people-questions"}
+
+
 def named(config):
     """The numbers in a network's name: the layers of an MLP; of a CNN the channels of its images and convolutions, then its hidden layers and
     outputs."""

@@ -1,8 +1,6 @@
 """Byte-level BPE: exact for any text, equal to the library `tokenizers`, quick enough."""
 
 import json
-import subprocess
-import sys
 from pydoc_data.topics import topics
 
 import pytest
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 from dlcourse.text import BPETokenizer
 from dlcourse.text.bpe import SPELLING, split
+from tests.text.timing import train_half_a_megabyte
 
 ENGLISH = "\n".join(topics.values())
 GPT2 = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
@@ -106,21 +105,9 @@ def test_training_is_the_librarys(special):
 
 
 def test_half_a_megabyte_to_a_thousand_merges_takes_seconds():
-    """Under 10 s is promised; about 0.7 s was measured on one core, so that 5 s leave a margin both ways.
-
-    In a Python of its own: measuring the coverage of this one makes loops many times as slow."""
-    code = """
-import time
-from pydoc_data.topics import topics
-from dlcourse.text import BPETokenizer
-text = "\\n".join(topics.values())
-text += text[: 500_000 - len(text)]
-start = time.process_time()
-tokenizer = BPETokenizer.train([text], 1256)
-print(time.process_time() - start, len(tokenizer.merges), len(text))"""
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, merges, characters = map(float, run.stdout.split())
-    assert seconds < 5 and merges == 1000 and characters == 500_000
+    """Under 10 s is promised; about 0.7 s was measured on one core, so that 5 s leave a margin both ways."""
+    seconds, merges = train_half_a_megabyte("BPETokenizer", "1256", "len(tokenizer.merges)")
+    assert seconds < 5 and merges == 1000
 
 
 def test_special_tokens_are_read_only_when_asked_for():

@@ -67,39 +67,36 @@ class halves_of_sentences:
 
 
 @dataclass(frozen=True)
-class intents:
+class _pieces:
+    """WordPieces of a vocabulary of `vocab`, trained on the training part, in rows of `length` tokens."""
+
+    vocab: int
+    length: int
+
+    def _arguments(self, data):
+        """What `classify`, `tag` and `encode` take."""
+        return WordPieceTokenizer.train(data.texts(), self.vocab), CLS, SEP, self.length
+
+
+class intents(_pieces):
     """Sentences with their labels, in the WordPieces of `halves_of_sentences`."""
 
-    vocab: int
-    length: int
-
     def __call__(self, sentences):
-        tokenizer = WordPieceTokenizer.train(sentences.texts(), self.vocab)
-        return sentences.classify(tokenizer, CLS, SEP, self.length)
+        return sentences.classify(*self._arguments(sentences))
 
 
-@dataclass(frozen=True)
-class slots:
+class slots(_pieces):
     """Sentences with a tag for each word, at its first piece."""
 
-    vocab: int
-    length: int
-
     def __call__(self, sentences):
-        tokenizer = WordPieceTokenizer.train(sentences.texts(), self.vocab)
-        return sentences.tag(tokenizer, CLS, SEP, self.length)
+        return sentences.tag(*self._arguments(sentences))
 
 
-@dataclass(frozen=True)
-class passages:
+class passages(_pieces):
     """Questions about a text, "CLS question SEP text SEP", whose answer is a passage of it; see `Questions.encode` (windows of `length` tokens)."""
 
-    vocab: int
-    length: int
-
     def __call__(self, questions):
-        tokenizer = WordPieceTokenizer.train(questions.texts(), self.vocab)
-        return questions.encode(tokenizer, CLS, SEP, self.length)
+        return questions.encode(*self._arguments(questions))
 
 
 def _hidden(data, parts, tokenizer):

@@ -264,41 +264,40 @@ _ALL = (
         clip=1.0,
         measure=tasks.bleu,
     ),
-    Recipe(
-        "gpt-shakespeare",
-        "a GPT of 4 blocks, 128 wide, on the characters of Tiny Shakespeare",
-        data="tinyshakespeare",
-        prepare=tasks.character_windows(64),
-        config=GPTConfig(65),
-        shown=("validation_loss", "validation_perplexity"),
-        **_NANOGPT,
-    ),
-    Recipe(
-        "gpt-pydoc",
-        "the same on the characters of Python's language reference, no download",
-        data="pydoc",
-        prepare=tasks.character_windows(64),
-        config=GPTConfig(103),
-        shown=("test_loss", "test_perplexity"),
-        **_NANOGPT,
-    ),
-    Recipe(
-        "gpt-names",
-        "the same on the letters of first names",
-        data="names",
-        prepare=tasks.character_windows(64),
-        config=GPTConfig(27),
-        shown=("test_loss", "test_perplexity"),
-        **_NANOGPT,
-    ),
-    Recipe(
-        "gpt-tang-poems",
-        "the same on the characters of Tang poems",
-        data="tang-poems",
-        prepare=tasks.character_windows(64),
-        config=GPTConfig(2655),
-        shown=("test_loss", "test_perplexity"),
-        **_NANOGPT,
+    *(
+        Recipe(
+            name,
+            title,
+            data=source,
+            prepare=tasks.character_windows(64),
+            config=GPTConfig(vocab),
+            shown=(f"{part}_loss", f"{part}_perplexity"),
+            **_NANOGPT,
+        )
+        for name, title, source, vocab, part in (
+            (
+                "gpt-shakespeare",
+                "a GPT of 4 blocks, 128 wide, on the characters of Tiny Shakespeare",
+                "tinyshakespeare",
+                65,
+                "validation",  # nanoGPT's split has no test part
+            ),
+            (
+                "gpt-pydoc",
+                "the same on the characters of Python's language reference, no download",
+                "pydoc",
+                103,
+                "test",
+            ),
+            ("gpt-names", "the same on the letters of first names", "names", 27, "test"),
+            (
+                "gpt-tang-poems",
+                "the same on the characters of Tang poems",
+                "tang-poems",
+                2655,
+                "test",
+            ),
+        )
     ),
     Recipe(
         "gpt-grammar",
@@ -453,7 +452,7 @@ _BERTS = (
             ),
             (
                 "bert-xquad",
-                "questions whose answer is a passage of a text, from scratch: far too few to learn it",
+                "questions whose answer is a passage of a text, from scratch",
                 "xquad",
                 reading.passages(3000, length=256),
                 "span",

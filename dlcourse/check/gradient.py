@@ -24,8 +24,8 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
     """Judge `y, backward = operation(*arguments)` along random directions (eq-gradient-test), and print one line a case.
 
     Arrays of floats are differentiated and must be float64; anything else is passed on as it is. backward(dy) returns the gradients of the
-    former in their order, a single one alone. Values whose rounding would hide the slope are not judged. Where a gradient is wrong, all its entries are compared with central differences, if there are
-    not too many, and the likely cause is named. Returns a Result, as all checks do."""
+    former in their order, a single one alone. Values whose rounding would hide the slope are not judged. Where a gradient is wrong, all its
+    entries are compared with central differences, if there are not too many, and the likely cause is named. Returns a Result, as all checks do."""
     name = f"gradient of {getattr(operation, '__name__', 'the operation')}"
     given = [np.copy(a) if isinstance(a, np.ndarray) else a for a in arguments]
     places = [i for i, a in enumerate(given) if isinstance(a, np.ndarray) and a.dtype.kind == "f"]

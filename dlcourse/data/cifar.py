@@ -108,9 +108,7 @@ def _split(path, contents, names):
     """The images of some of the files, one after the other. Raises ValueError where one holds fewer than the others, by more than one."""
     parts = [parse(contents[name], path / name) for name in names]
     counts = [len(labels) for _, labels in parts]
-    if (
-        max(counts) - min(counts) > 1
-    ):  # a file that ends with a whole image is cut off unnoticed otherwise
+    if max(counts) - min(counts) > 1:  # `parse` can't tell a file that is cut behind an image
         raise ValueError(
             f"{path / names[np.argmin(counts)]} holds {min(counts):,} images but {names[np.argmax(counts)]} {max(counts):,}, and all training files hold "
             "equally many: it is cut off, so delete it and fetch it again"

@@ -170,9 +170,7 @@ class Adam(Optimizer):
         arrays = self.data, self.grad, self.buffers["m"], self.buffers["v"]
         for start in range(0, len(self.data), PIECE):
             w, g, m, v = (array[start : start + PIECE] for array in arrays)
-            update = self.scratch[
-                : len(w)
-            ]  # the same piece of memory for all: it stays in the cache
+            update = self.scratch[: len(w)]  # the same memory for all: it stays in the cache
             m *= beta1
             np.multiply(g, 1.0 - beta1, out=update)
             m += update

@@ -92,43 +92,29 @@ def check_convolution_layers(layers):
 
 
 LAYERS_REFUSED = [
-    ("groups=4 does not divide 6 input and 8 output channels: choose a divisor of 2", lambda p: p.Conv2d(6, 8, 3, groups=4)),
-    ("groups=4 does not divide 8 input and 6 output channels", lambda p: p.Conv2d(8, 6, 3, groups=4)),
     *[
-        (
-            f"{name}={value}: it must be a whole number",
-            lambda p, name=name, value=value: p.Conv2d(**{"inputs": 4, "outputs": 6, "size": 3, name: value}),
-        )
-        for name, value in [
-            ("inputs", 0),
-            ("outputs", 0),
-            ("size", 0),
-            ("stride", 0),
-            ("padding", -1),
-            ("dilation", 0),
-            ("groups", 0),
-            ("size", 2.5),
+        (message, lambda p, layer=layer, options=options: getattr(p, layer)(**{"inputs": 4, "outputs": 6, "size": 3} | options))
+        for layer in ("Conv2d", "ConvTranspose2d")
+        for message, options in [
+            ("groups=4 does not divide 6 input and 8 output channels: choose a divisor of 2", {"inputs": 6, "outputs": 8, "groups": 4}),
+            ("groups=4 does not divide 8 input and 6 output channels", {"inputs": 8, "outputs": 6, "groups": 4}),
+            *[
+                (f"{name}={value}: it must be a whole number", {name: value})
+                for name, value in [
+                    ("inputs", 0),
+                    ("outputs", 0),
+                    ("size", 0),
+                    ("size", 2.5),
+                    ("stride", 0),
+                    ("padding", -1),
+                    ("dilation", 0),
+                    ("groups", 0),
+                ]
+            ],
         ]
     ],
-    ("groups=4 does not divide 6 input and 8 output channels", lambda p: p.ConvTranspose2d(6, 8, 3, groups=4)),
-    ("groups=4 does not divide 8 input and 6 output channels", lambda p: p.ConvTranspose2d(8, 6, 3, groups=4)),
     ("output_padding=2 must be below stride=2: lower it", lambda p: p.ConvTranspose2d(4, 6, 3, 2, 0, 2)),
-    *[
-        (
-            f"{name}={value}: it must be a whole number",
-            lambda p, name=name, value=value: p.ConvTranspose2d(**{"inputs": 4, "outputs": 6, "size": 3, name: value}),
-        )
-        for name, value in [
-            ("inputs", 0),
-            ("outputs", 0),
-            ("size", 0),
-            ("stride", 0),
-            ("padding", -1),
-            ("output_padding", -1),
-            ("dilation", 0),
-            ("groups", 0),
-        ]
-    ],
+    ("output_padding=-1: it must be a whole number", lambda p: p.ConvTranspose2d(4, 6, 3, output_padding=-1)),
     *[
         (message, lambda p, layer=layer, arguments=arguments: getattr(p, layer)(*arguments))
         for layer in ("MaxPool2d", "AvgPool2d")

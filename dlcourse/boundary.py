@@ -317,6 +317,14 @@ def check_optimizer(**numbers):
             raise ValueError(f"{name}={value}: it must not be negative")
 
 
+def check_matrix(x):
+    """Raise ValueError unless x has two axes."""
+    if x.ndim != 2:
+        raise ValueError(
+            f"x has shape {tuple(x.shape)}, but a matrix is (rows, columns): pass x.reshape(len(x), -1)"
+        )
+
+
 def check_images(x, channels=None, first=False):
     """Raise ValueError unless x is a batch of images, (N, H, W, C), or (N, C, H, W) where `first`, of `channels` channels."""
     wanted = "(N, C, H, W)" if first else "(N, H, W, C)"

@@ -299,6 +299,9 @@ OPTIONS = [
     ("RMSProp", {"eps": -1.0}, "eps=-1.0: it must not be negative"),
     ("Lion", {"betas": (0.9, 1.5)}, "beta2=1.5: it must be at least 0 and below 1"),
     ("Lion", {"weight_decay": -0.1}, "weight_decay=-0.1: it must not be negative"),
+    ("Muon", {"momentum": 1.0}, "momentum=1.0: it must be at least 0 and below 1"),
+    ("Muon", {"weight_decay": -0.1}, "weight_decay=-0.1: it must not be negative"),
+    ("Muon", {"iterations": 0}, "iterations=0: it must be a whole number of at least 1"),
     ("ProximalSGD", {"l1": -0.1}, "l1=-0.1: it must not be negative"),
 ]
 

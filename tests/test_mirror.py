@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import dlcourse
+from tests.numpy.models import KINDS
 
 ROOT = Path(dlcourse.__file__).parent
 BACKENDS = dlcourse.BACKENDS
@@ -120,6 +121,8 @@ EXCEPTIONS = {
     ("optim.py:ProximalSGD.step", "signature"): "gradients are values in MLX, so the step takes them",
     ("optim.py:Lion.step", "name"): "PyTorch's wrapper leaves it to an optimizer of its own",
     ("optim.py:Lion.step", "signature"): "gradients are values in MLX, so the step takes them",
+    ("optim.py:Muon.step", "name"): "PyTorch's wrapper leaves it to an optimizer of its own",
+    ("optim.py:Muon.step", "signature"): "gradients are values in MLX, so the step takes them",
     ("optim.py:clip_gradients", "signature"): "gradients are values in MLX",
     ("optim.py:clip_gradients", "docstring"): "gradients are values in MLX, so that it returns the clipped ones too",
     ("learner.py:Learner", "docstring"): "each names the generator of its dropout masks",
@@ -298,8 +301,8 @@ OUTSIDE = {
     **{("Transformer", method): "in NumPy it takes a generator" for method in ("encode", "decode")},
     ("Learner", "__init__"): "only NumPy's takes workers: the others have threads of their own",
     ("clip_gradients", ""): "values in MLX",
-    **{(kind, "step"): "values in MLX" for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion")},
-    **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion")},
+    **{(kind, "step"): "values in MLX" for kind in KINDS},
+    **{(kind, "zero_gradients"): "it clears NumPy's flat buffer" for kind in KINDS},
     **{
         (thing, method): "as in the other models and layers"
         for thing in ("RNN", "Elman", "LSTM", "GRU")

@@ -63,7 +63,8 @@ def check_optim(optim, _=None):
         models.check_optimizer(optim, kind, options, steps=3)
     models.check_buffer(optim)
     models.check_soft_threshold(optim)
-
+    models.check_orthogonalize(optim)
+    models.check_muon_kernels(optim)
     models.check_pieces(optim)
 
 
@@ -372,6 +373,8 @@ EQUIVALENT = {
     ("dlcourse.numpy.optim", "Optimizer.__init__", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.optim", "Optimizer.load_state", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.optim", "SGD.step", "if self.weight_decay -> if True"): ADDS_ZERO,
+    ("dlcourse.numpy.optim", "Muon.step", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.optim", "orthogonalize", "c * squares @ squares -> squares @ (c * squares)"): "a matrix commutes with its multiple",
     ("dlcourse.numpy.optim", "Adam.step", "if self.weight_decay -> if True"): "multiplies by 1.0",
     ("dlcourse.numpy.optim", "clip_gradients", "norm > max_norm -> norm >= max_norm"): "where they are equal the factor is 1.0",
     ("dlcourse.numpy.module", "Module.dtype", "0 -> 1"): "the dtype of any parameter: they have one dtype",
@@ -496,6 +499,19 @@ FAMOUS = [
         "m *= beta1\n        m += (1.0 - beta1) * g",
     ),
     ("dlcourse.numpy.optim", "Lion without the sign", "        np.sign(c, out=c)\n", ""),
+    ("dlcourse.numpy.optim", "Muon with the gradient in place of its mean", "        ahead += fresh\n", "        ahead[...] = self.grad\n"),
+    (
+        "dlcourse.numpy.optim",
+        "Muon whose factor is that of wide matrices",
+        "matrix *= math.sqrt(max(1.0, rows / columns))",
+        "matrix *= math.sqrt(max(1.0, columns / rows))",
+    ),
+    (
+        "dlcourse.numpy.optim",
+        "Newton-Schulz from the largest entry in place of the norm",
+        "x = x / max(np.linalg.norm(x), SMALLEST)",
+        "x = x / max(np.abs(x).max(), SMALLEST)",
+    ),
     ("dlcourse.numpy.optim", "biases decay too", "if p.data.ndim >= 2))", "if p.data.ndim >= 1))"),
     ("dlcourse.numpy.optim", "Nesterov as plain momentum", "g = g + self.momentum * v if self.nesterov else v", "g = v"),
     ("dlcourse.numpy.optim", "momentum that averages", "            v += g\n", "            v += (1 - self.momentum) * g\n"),

@@ -4,12 +4,13 @@ from draw import BLUE, FONT, GREY, HERE, ORANGE, arrow_head, svg
 
 WIDTH, HEIGHT = 172, 66
 PLACES = {  # name: (x, y of the box's middle, what it keeps, its step)
-    "descent": (100, 150, "keeps nothing", "g"),
-    "momentum": (340, 60, "keeps v, a sum of g", "v"),
-    "RMSProp": (340, 240, "keeps v, a mean of g²", "g / √v"),
-    "Adam": (580, 150, "keeps both means", "m / √v, corrected"),
-    "AdamW": (820, 240, "keeps both means", "and w shrinks apart"),
-    "Lion": (820, 60, "keeps m alone", "sign of the mean"),
+    "descent": (100, 210, "keeps nothing", "g"),
+    "momentum": (340, 120, "keeps v, a sum of g", "v"),
+    "RMSProp": (340, 300, "keeps v, a mean of g²", "g / √v"),
+    "Adam": (580, 210, "keeps both means", "m / √v, corrected"),
+    "AdamW": (820, 300, "keeps both means", "and w shrinks apart"),
+    "Lion": (820, 120, "keeps m alone", "sign of the mean"),
+    "Muon": (580, 40, "keeps m alone", "U Vᵀ of the mean"),
 }
 EDGES = {
     ("descent", "momentum"): "memory of the direction",
@@ -18,6 +19,7 @@ EDGES = {
     ("RMSProp", "Adam"): "",
     ("Adam", "AdamW"): "decay apart",
     ("Adam", "Lion"): "the sign alone",
+    ("momentum", "Muon"): "the matrix as a whole",
 }
 
 
@@ -55,7 +57,7 @@ def family():
         body += edge(start, end, words)
     for name in PLACES:
         body += box(name)
-    return svg(920, 296, "Six optimizers: what each keeps, and what it steps by", body)
+    return svg(920, 356, "Seven optimizers: what each keeps, and what it steps by", body)
 
 
 def main():

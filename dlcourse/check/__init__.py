@@ -69,7 +69,13 @@ from dlcourse.check.mlp import (
     softmax,
 )
 from dlcourse.check.norms import batch_norm_predict, dead_units, layer_norm, layer_norm_backward
-from dlcourse.check.optimizers import adam_step, batch_noise, best_momentum, lion_step
+from dlcourse.check.optimizers import (
+    adam_step,
+    batch_noise,
+    best_momentum,
+    lion_step,
+    orthogonalize,
+)
 from dlcourse.check.recurrent import clip_together, elman_backward, lstm_step
 from dlcourse.check.regularization import bias_variance, ridge_weights, soft_threshold, stop_early
 from dlcourse.check.resnet import block_parameters, fold_norm, residual_backward
@@ -165,6 +171,7 @@ EXERCISES = {
         best_momentum,
         adam_step,
         lion_step,
+        orthogonalize,
         standardize_split,
         precision_recall_f1,
         rank_auc,

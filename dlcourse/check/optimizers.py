@@ -416,6 +416,140 @@ lion_step.diagnose(
     lambda w, g, m, lr, b1, b2, decay: _lion(w, g, m, lr, b1, b2, -decay),
 )
 
+# ---------------------------------------------------------------- orthogonalize
+
+MUON, CLASSIC = (3.4445, -4.7750, 2.0315), (1.875, -1.25, 0.375)
+
+
+def _matrix(rows, columns, iterations=5):
+    return lambda rng: (rng.normal(size=(rows, columns)) * 3.0, iterations)
+
+
+def _scaled(x):
+    return x / np.linalg.norm(x)
+
+
+def _rounds(x, iterations, coefficients=MUON):
+    a, b, c = coefficients
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    return x
+
+
+def _entries(x, iterations):
+    a, b, c = MUON
+    for _ in range(iterations):
+        x = a * x + b * x**3 + c * x**5
+    return x
+
+
+def _one_square(x, iterations):
+    a, b, c = MUON
+    for _ in range(iterations):
+        gram = x @ x.T
+        x = a * x + (b + c) * gram @ x
+    return x
+
+
+def _scaled_each_round(x, iterations):
+    for _ in range(iterations):
+        x = _rounds(_scaled(x), 1)
+    return x
+
+
+def _scaled_in_place(x, iterations):
+    x /= np.linalg.norm(x)
+    return _rounds(x, iterations)
+
+
+def _exact(x, _=None):
+    left, _, right = np.linalg.svd(x, full_matrices=False)
+    return left @ right
+
+
+@exercise(
+    ("the orthogonalized matrix",),
+    Case("shape", _matrix(3, 4), shapes),
+    Case("one round", _matrix(3, 4, 1)),
+    Case("two rounds", _matrix(3, 4, 2)),
+    Case("more rows than columns", _matrix(5, 2)),
+    Case("more columns than rows", _matrix(2, 6)),
+    Case("a single row", _matrix(1, 4)),
+)
+def orthogonalize(x, iterations):
+    """orthogonalize(x, iterations) -> the matrix of eq-newton-schulz after so many rounds, x being the matrix before its division.
+
+    Five rounds are usual. x is no zero matrix; it stays as it is."""
+    return _rounds(_scaled(x), iterations)
+
+
+orthogonalize.diagnose(
+    "x is not divided by its norm. Outside the unit interval the polynomial runs away; eq-newton-schulz.",
+    lambda x, n: _rounds(x, n),
+)
+orthogonalize.diagnose(
+    "x is divided by its largest singular value. The Frobenius norm is meant, the root of the sum of all squares: it needs no decomposition.",
+    lambda x, n: _rounds(x / np.linalg.norm(x, 2), n),
+)
+orthogonalize.diagnose(
+    "x is divided by its largest entry. The singular values can be larger than that; divide by the Frobenius norm.",
+    lambda x, n: _rounds(x / np.abs(x).max(), n),
+)
+orthogonalize.diagnose(
+    "x is divided by the square of its norm: the root is missing.",
+    lambda x, n: _rounds(x / np.sum(x**2), n),
+)
+orthogonalize.diagnose(
+    "each row has its own norm. One number divides the whole matrix.",
+    lambda x, n: _rounds(x / np.linalg.norm(x, axis=1, keepdims=True), n),
+)
+orthogonalize.diagnose(
+    "x is divided by its norm in every round. Once, before the first, is enough; eq-newton-schulz.",
+    _scaled_each_round,
+)
+orthogonalize.diagnose(
+    "the powers are those of the entries. Products of matrices are meant, which take powers of the singular values.",
+    lambda x, n: _entries(_scaled(x), n),
+)
+orthogonalize.diagnose(
+    "the coefficients are those that converge, (15, -10, 3) / 8. Muon's are a = 3.4445, b = -4.7750, c = 2.0315.",
+    lambda x, n: _rounds(_scaled(x), n, CLASSIC),
+)
+orthogonalize.diagnose(
+    "the sign of b is lost: b = -4.7750.",
+    lambda x, n: _rounds(_scaled(x), n, (3.4445, 4.7750, 2.0315)),
+)
+orthogonalize.diagnose(
+    "b and c are exchanged: b stands before A, c before its square.",
+    lambda x, n: _rounds(_scaled(x), n, (3.4445, 2.0315, -4.7750)),
+)
+orthogonalize.diagnose(
+    "the square of A is missing: c multiplies A A.",
+    lambda x, n: _one_square(_scaled(x), n),
+)
+orthogonalize.diagnose(
+    "the term a X is missing.",
+    lambda x, n: _rounds(_scaled(x), n, (0.0, -4.7750, 2.0315)),
+)
+orthogonalize.diagnose(
+    "one round too many, or one too few.",
+    lambda x, n: _rounds(_scaled(x), n + 1),
+    lambda x, n: _rounds(_scaled(x), n - 1),
+)
+orthogonalize.diagnose(
+    "the singular values are exactly one. That is what the rounds come near to, at a lower price; eq-newton-schulz asks for the rounds.",
+    _exact,
+)
+orthogonalize.diagnose(
+    "the rounds are missing: x is only divided by its norm.",
+    lambda x, n: _scaled(x),
+)
+orthogonalize.diagnose(
+    "/= writes into the caller's x. Make a new one: x = x / norm.",
+    _scaled_in_place,
+)
+
 # ---------------------------------------------------------------- batch_noise
 
 

@@ -4,9 +4,18 @@ import math
 
 import numpy as np
 
-from dlcourse.boundary import check_optimizer, check_trainable, check_trained
+from dlcourse.boundary import (
+    check_matrix,
+    check_optimizer,
+    check_trainable,
+    check_trained,
+    check_whole,
+)
 from dlcourse.state import check_names
 
+# a, b, c of Muon's phi: small singular values grow 3.4 times a round
+QUINTIC = 3.4445, -4.7750, 2.0315
+SMALLEST = 1e-7  # a matrix with a smaller norm is divided by this, so that zero stays zero
 PIECE = 2**15  # numbers that Adam takes at a time: five pieces stay in the cache, 1.5 times faster
 
 
@@ -223,6 +232,58 @@ class Lion(Optimizer):
         self.data -= c
         m *= beta2
         m += (1.0 - beta2) * g
+
+
+class Muon(Optimizer):
+    """m <- mu m + (1 - mu) g,  w <- (1 - lr weight_decay) w - lr sqrt(max(1, rows / columns)) O((1 - mu) g + mu m)  (eq-muon).
+
+    O is `orthogonalize` with `iterations` rounds, for the singular vectors of a step count and not their values. A kernel counts
+    as the matrix of its filters. What has one axis takes w <- w - lr ((1 - mu) g + mu m). Jordan et al. 2024."""
+
+    slots = ("m",)
+
+    def __init__(self, model, momentum=0.95, weight_decay=0.0, iterations=5):
+        check_optimizer(momentum=momentum, weight_decay=weight_decay)
+        check_whole(iterations=iterations)
+        super().__init__(model)
+        self.momentum, self.weight_decay, self.iterations = momentum, weight_decay, iterations
+
+    def step(self, lr):
+        self._check_packed()
+        self.steps += 1
+        m, ahead = self.buffers["m"], self.scratch
+        fresh = (1.0 - self.momentum) * self.grad
+        m *= self.momentum
+        m += fresh
+        # the mean as it would be with this gradient once more
+        np.multiply(m, self.momentum, out=ahead)
+        ahead += fresh
+        for _, part, shape in self.views:
+            if len(shape) >= 2:
+                matrix = ahead[part].reshape(shape[0], -1)  # a view
+                rows, columns = matrix.shape
+                matrix[...] = orthogonalize(matrix, self.iterations)
+                matrix *= math.sqrt(max(1.0, rows / columns))
+        self.data[self.decayed] *= 1.0 - lr * self.weight_decay
+        ahead *= lr
+        self.data -= ahead
+
+
+def orthogonalize(x, iterations=5):
+    """O = U phi(phi(...(S / |x|))) V^T, x = U S V^T, phi(s) = a s + b s^3 + c s^5, `iterations` times  (eq-newton-schulz).
+
+    Products of matrices alone, in place of a decomposition: singular values between 0.002 |x| and |x| come to lie between
+    0.68 and 1.21. x (rows, columns), |x| the root of the sum of its squares. Raises ValueError for another number of axes and
+    for iterations below 1. Jordan et al. 2024."""
+    check_matrix(x)
+    check_whole(iterations=iterations)
+    (a, b, c), (rows, columns) = QUINTIC, x.shape
+    x = x.T if rows > columns else x  # the smaller of the two products x x^T and x^T x
+    x = x / max(np.linalg.norm(x), SMALLEST)
+    for _ in range(iterations):
+        squares = x @ x.T
+        x = a * x + (b * squares + c * squares @ squares) @ x
+    return x.T if rows > columns else x
 
 
 def soft_threshold(w, threshold):

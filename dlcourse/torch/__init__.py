@@ -24,9 +24,11 @@ from dlcourse.torch.optim import (
     Adam,
     AdamW,
     Lion,
+    Muon,
     ProximalSGD,
     RMSProp,
     clip_gradients,
+    orthogonalize,
     soft_threshold,
 )
 from dlcourse.torch.recurrent import GRU, LSTM, Elman
@@ -62,6 +64,7 @@ __all__ = [
     "Lion",
     "MaxPool2d",
     "MultiHeadAttention",
+    "Muon",
     "PoolBlock",
     "ProximalSGD",
     "RMSNorm",
@@ -71,6 +74,7 @@ __all__ = [
     "Transformer",
     "clip_gradients",
     "devices",
+    "orthogonalize",
     "resolve_device",
     "soft_threshold",
 ]

@@ -1,11 +1,23 @@
 """PyTorch's own optimizers: the learning rate is an argument of the step, the state has the course's names."""
 
+import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
 
-from dlcourse.boundary import check_optimizer, check_trainable, check_trained
+from dlcourse.boundary import (
+    check_matrix,
+    check_optimizer,
+    check_trainable,
+    check_trained,
+    check_whole,
+)
 from dlcourse.state import check_names, from_torch, to_torch
+
+# a, b, c of Muon's phi: small singular values grow 3.4 times a round
+QUINTIC = 3.4445, -4.7750, 2.0315
+SMALLEST = 1e-7  # a matrix with a smaller norm is divided by this, so that zero stays zero
 
 
 class Optimizer:
@@ -159,6 +171,64 @@ class _Lion(torch.optim.Optimizer):
                 c = beta1 * m + (1.0 - beta1) * p.grad
                 p.mul_(1.0 - lr * group["weight_decay"]).sub_(c.sign_(), alpha=lr)
                 m.mul_(beta2).add_(p.grad, alpha=1.0 - beta2)
+
+
+class Muon(Optimizer):
+    """m <- mu m + (1 - mu) g,  w <- (1 - lr weight_decay) w - lr sqrt(max(1, rows / columns)) O((1 - mu) g + mu m)  (eq-muon).
+
+    O is `orthogonalize` with `iterations` rounds, for the singular vectors of a step count and not their values. A kernel counts
+    as the matrix of its filters. What has one axis takes w <- w - lr ((1 - mu) g + mu m). Jordan et al. 2024."""
+
+    slots = {"m": "m"}
+
+    def __init__(self, model, momentum=0.95, weight_decay=0.0, iterations=5):
+        check_optimizer(momentum=momentum, weight_decay=weight_decay)
+        check_whole(iterations=iterations)
+        options = {"momentum": momentum, "iterations": iterations, "lr": 0.0}
+        super().__init__(model, _Muon, weight_decay, **options)
+
+
+class _Muon(torch.optim.Optimizer):
+    """torch.optim.Muon takes matrices alone, no kernels and no biases, and rounds them to bfloat16."""
+
+    def __init__(self, parameters, lr, momentum, iterations, weight_decay=0.0):
+        options = {"momentum": momentum, "iterations": iterations, "weight_decay": weight_decay}
+        super().__init__(parameters, {"lr": lr} | options)
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            lr, momentum = group["lr"], group["momentum"]
+            for p in group["params"]:
+                if p.grad is None:
+                    continue
+                state = self.state[p]
+                m = state["m"] if "m" in state else state.setdefault("m", torch.zeros_like(p))
+                m.lerp_(p.grad, 1.0 - momentum)
+                ahead = p.grad.lerp(m, momentum)
+                if p.ndim >= 2:
+                    ahead = ahead.flatten(1)
+                    rows, columns = ahead.shape
+                    ahead = orthogonalize(ahead, group["iterations"]).reshape(p.shape)
+                    ahead = ahead * math.sqrt(max(1.0, rows / columns))
+                p.mul_(1.0 - lr * group["weight_decay"]).sub_(ahead, alpha=lr)
+
+
+def orthogonalize(x, iterations=5):
+    """O = U phi(phi(...(S / |x|))) V^T, x = U S V^T, phi(s) = a s + b s^3 + c s^5, `iterations` times  (eq-newton-schulz).
+
+    Products of matrices alone, in place of a decomposition: singular values between 0.002 |x| and |x| come to lie between
+    0.68 and 1.21. x (rows, columns), |x| the root of the sum of its squares. Raises ValueError for another number of axes and
+    for iterations below 1. Jordan et al. 2024."""
+    check_matrix(x)
+    check_whole(iterations=iterations)
+    (a, b, c), (rows, columns) = QUINTIC, x.shape
+    x = x.T if rows > columns else x  # the smaller of the two products x x^T and x^T x
+    x = x / x.norm().clamp(min=SMALLEST)
+    for _ in range(iterations):
+        squares = x @ x.T
+        x = a * x + (b * squares + c * squares @ squares) @ x
+    return x.T if rows > columns else x
 
 
 def soft_threshold(w, threshold):

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import dlcourse
-from dlcourse.config import MLPConfig
+from dlcourse.config import CNNConfig, MLPConfig
 from dlcourse.initial import initial_state
-from dlcourse.state import compare
-from tests.numpy.models import OPTIMIZERS, name_of, raises
+from dlcourse.state import compare, to_torch
+from tests.gradients import assert_close
+from tests.numpy.models import OPTIMIZERS, by_singular_values, name_of, raises
 
 CONFIG = MLPConfig(4, (3,), 2)
 MIRRORS = ("torch", "mlx")
@@ -21,12 +22,12 @@ each_backend = pytest.mark.parametrize("backend", dlcourse.BACKENDS)
 class Run:
     """A model and its optimizer in one backend, driven by given gradients."""
 
-    def __init__(self, backend, kind, options, dtype, seed=0):
+    def __init__(self, backend, kind, options, dtype, seed=0, config=CONFIG):
         self.backend, self.package = backend, dlcourse.backend(backend)
-        self.model = self.package.MLP(CONFIG)
+        self.model = getattr(self.package, "MLP" if config is CONFIG else "CNN")(config)
         # biases of order one: beside a start of zero, steps that cancel would leave rounding alone
         self.model.load_state(
-            {name: array + 0.5 if array.ndim == 1 else array for name, array in initial_state(CONFIG, seed, dtype).items()}
+            {name: array + 0.5 if array.ndim == 1 else array for name, array in initial_state(config, seed, dtype).items()}
         )
         self.optimizer = getattr(self.package, kind)(self.model, **options)
 
@@ -39,7 +40,7 @@ class Run:
             import torch
 
             for name, p in self.model.named_parameters():
-                p.grad = torch.tensor(gradients[name], dtype=p.dtype)
+                p.grad = torch.tensor(to_torch(gradients[name]), dtype=p.dtype)
         if self.backend == "mlx":
             from dlcourse.mlx.module import to_mlx
 
@@ -62,8 +63,8 @@ class Run:
         return to_numpy(tree), norm
 
 
-def draws(rng, count):
-    shapes = {name: array.shape for name, array in initial_state(CONFIG, 0).items()}
+def draws(rng, count, config=CONFIG):
+    shapes = {name: array.shape for name, array in initial_state(config, 0).items()}
     return [{name: rng.normal(size=shape) for name, shape in shapes.items()} for _ in range(count)]
 
 
@@ -97,6 +98,7 @@ def test_50_steps(backend, kind, options, rng):
         ("AdamW", {"weight_decay": 0.1}, "AdamW", {"bias_correction": True, "weight_decay": 0.1}),
         ("RMSProp", {}, "RMSprop", {}),
         ("Lion", {"weight_decay": 0.1}, "Lion", {"weight_decay": 0.1}),
+        ("Muon", {}, "Muon", {"weight_decay": 0.0}),  # MLX adds its decay to the gradient
     ],
 )
 def test_mlx_as_it_comes(kind, options, theirs, their_options, rng):
@@ -117,6 +119,71 @@ def test_mlx_as_it_comes(kind, options, theirs, their_options, rng):
     # MLX computes 1 - 0.999^t in float32
     tight = 4e-6 if kind.startswith("Adam") else 1e-6
     compare({name: np.array(array) for name, array in tree.items()}, {name: state[name] for name in tree}).check(tight)
+
+
+def torch_muon(ours, gradients):
+    """torch.optim.Muon along the gradients, beside our Muon, on the model's matrices: yields both states after each step."""
+    import torch
+
+    tensors = {name: torch.tensor(array, requires_grad=True) for name, array in ours.model.state().items() if array.ndim == 2}
+    theirs = torch.optim.Muon(tensors.values(), lr=0.0, momentum=0.95, weight_decay=0.1)
+    for i, g in enumerate(gradients):
+        lr = 0.01 * (1 + i % 3)
+        ours.step(g, lr)
+        theirs.param_groups[0]["lr"] = lr
+        for name, p in tensors.items():
+            p.grad = torch.tensor(g[name])
+        theirs.step()
+        state = ours.model.state()
+        yield {name: p.detach().numpy() for name, p in tensors.items()}, {name: state[name] for name in tensors}
+
+
+@pytest.mark.parametrize("backend", ["numpy", "torch"])
+def test_muon_equals_pytorchs_own(backend, rng, monkeypatch):
+    """50 steps, first with PyTorch's one rounding to bfloat16 taken out: 1e-12 in float64. With it, bfloat16 is all that differs."""
+    import torch
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)
+        for theirs, ours in torch_muon(Run(backend, "Muon", {"weight_decay": 0.1}, np.float64), draws(rng, 50)):
+            compare(theirs, ours).check(1e-12)
+    for theirs, ours in torch_muon(Run(backend, "Muon", {"weight_decay": 0.1}, np.float64), draws(rng, 50)):
+        compare(theirs, ours).check(0.02)  # 8 bits of mantissa: 0.004 a rounding
+
+
+@each_mirror
+def test_muon_of_kernels(backend, rng):
+    """A kernel is the matrix of its filters in every layout, many filters and few."""
+    config = CNNConfig((6, 7, 2), channels=(40, 2), kernel=3, padding=1, hidden=(), outputs=3)
+    ours, theirs = (Run(name, "Muon", {"weight_decay": 0.1}, dtype_of(backend), config=config) for name in ("numpy", backend))
+    for gradients in draws(rng, 10, config):
+        for run in (ours, theirs):
+            run.step(gradients, 0.1)
+        compare(theirs.model.state(), ours.model.state()).check(tolerance(backend))
+        compare(theirs.optimizer.state(), ours.optimizer.state()).check(tolerance(backend))
+
+
+@each_backend
+def test_orthogonalize(backend, rng):
+    package = dlcourse.backend(backend)
+    tight = 1e-5 if backend == "mlx" else 1e-12
+    for shape in ((5, 3), (3, 5), (4, 4), (200, 700)):
+        x = rng.normal(size=shape).astype(dtype_of(backend))
+        given = x if backend == "numpy" else tensor(backend, x)
+        assert_close(str(shape), np.asarray(package.orthogonalize(given)), by_singular_values(x), tight)
+    for wrong, iterations, message in ((np.ones(3), 5, "x has shape (3,), but a matrix is"), (np.ones((2, 2)), 0, "iterations=0")):
+        given = wrong if backend == "numpy" else tensor(backend, wrong)
+        raises(ValueError, message, lambda given=given, iterations=iterations: package.orthogonalize(given, iterations))
+
+
+def tensor(backend, array):
+    if backend == "torch":
+        import torch
+
+        return torch.tensor(array)
+    import mlx.core as mx
+
+    return mx.array(array)
 
 
 @each_optimizer

@@ -578,6 +578,14 @@ def lion_step(w, g, m, lr, beta1, beta2, decay):
     return w - lr * (np.sign(g + beta1 * (m - g)) + decay * w), g + beta2 * (m - g)
 
 
+def orthogonalize(x, iterations):
+    left, s, right = np.linalg.svd(x, full_matrices=False)
+    s = s / np.sqrt(np.sum(s**2))
+    for _ in range(iterations):
+        s = s * (3.4445 + s**2 * (2.0315 * s**2 - 4.7750))
+    return np.einsum("ir,r,rj->ij", left, s, right)
+
+
 def standardize_split(train, test):
     mean, centred = train.mean(axis=0), train - train.mean(axis=0)
     s = np.sqrt((centred * centred).mean(axis=0))

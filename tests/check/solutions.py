@@ -387,6 +387,13 @@ def torch_solutions():
     def lion_step(w, g, m, lr, beta1, beta2, decay):
         return (1 - lr * decay) * w - lr * torch.lerp(g, m, beta1).sign(), torch.lerp(g, m, beta2)
 
+    def orthogonalize(x, iterations):
+        x = x / torch.linalg.matrix_norm(x)
+        for _ in range(iterations):
+            gram = x.T @ x
+            x = 3.4445 * x + x @ (2.0315 * gram @ gram - 4.7750 * gram)
+        return x
+
     def standardize_split(train, test):
         variance, mean = torch.var_mean(train, dim=0, correction=0)
         deviation = torch.where(train.amax(0) > train.amin(0), variance.sqrt(), 1.0)
@@ -800,6 +807,13 @@ def mlx_solutions():
 
     def lion_step(w, g, m, lr, beta1, beta2, decay):
         return (1 - lr * decay) * w - lr * mx.sign(beta1 * m + (1 - beta1) * g), beta2 * m + (1 - beta2) * g
+
+    def orthogonalize(x, iterations):
+        x = x / mx.linalg.norm(x)
+        for _ in range(iterations):
+            gram = x @ x.T
+            x = 3.4445 * x + mx.addmm(-4.7750 * gram, gram, gram, alpha=2.0315) @ x
+        return x
 
     def standardize_split(train, test):
         mean, variance = train.mean(axis=0), train.var(axis=0)

@@ -9,7 +9,7 @@ import pytest
 from dlcourse import schedule, train
 from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
-from dlcourse.numpy import MLP, SGD, Adam, AdamW, Learner, Lion, RMSProp
+from dlcourse.numpy import MLP, SGD, Adam, AdamW, Learner, Lion, Muon, RMSProp, orthogonalize
 from dlcourse.numpy.module import Module, Parameter
 from tests.equations import assert_lines_agree, assert_same, numerical_gradient
 
@@ -443,6 +443,85 @@ def test_lion(rng):
     assert Lion(Weights(w)).betas == (0.9, 0.99)
     first = descend(Lion(Weights(np.zeros(3))), [np.array([1e-9, -5.0, 0.0])], lr)[0]
     assert_same("every entry moves by lr, or rests", first, [-lr, lr, 0.0], rtol=1e-14)
+
+
+def decomposed(shape, rng):
+    return np.linalg.svd(rng.normal(size=shape), full_matrices=False)
+
+
+@pytest.mark.equation("eq-spectral-descent", formula_only=True)
+def test_spectral_descent(rng):
+    eta = 0.3
+    for shape in ((3, 5), (5, 3), (4, 4)):
+        u, sigma, vt = decomposed(shape, rng)
+        g, best = u * sigma @ vt, -eta * u @ vt
+        near(np.linalg.norm(best, 2), eta, rtol=1e-13)
+        assert_lines_agree([np.sum(g * best), -eta * sigma.sum()], rtol=1e-13)
+        for _ in range(300):
+            d = rng.normal(size=shape)
+            d *= eta / np.linalg.norm(d, 2)
+            inner = np.einsum("ji,jk,ik->i", u, d, vt)  # u_i^T D v_i
+            assert_lines_agree([np.sum(g * d), np.sum(sigma * inner)], rtol=1e-10)
+            assert np.abs(inner).max() <= np.linalg.norm(d, 2) * (1 + 1e-12)
+            assert np.sum(g * d) > np.sum(g * best)
+    # without full rank it is one of many
+    g = np.diag([2.0, 0.0])
+    for other in (-eta, 0.0, eta):
+        near(np.sum(g * np.diag([-eta, other])), -eta * 2.0, rtol=1e-14)
+
+
+@pytest.mark.equation("eq-newton-schulz")
+def test_newton_schulz(rng):
+    a, b, c = 3.4445, -4.7750, 2.0315
+    for shape in ((3, 5), (5, 3), (4, 4)):
+        u, sigma, vt = decomposed(shape, rng)
+        m = 7.0 * (u * sigma @ vt)
+        x, s = m / np.sqrt(np.sum(m**2)), sigma / np.sqrt(np.sum(sigma**2))
+        for rounds in range(1, 6):
+            gram = x @ x.T
+            x = a * x + (b * gram + c * gram @ gram) @ x
+            s = a * s + b * s**3 + c * s**5
+            assert_lines_agree([orthogonalize(m, rounds), x, u * s @ vt], rtol=1e-10)
+        x = m / np.linalg.norm(m)
+        for _ in range(30):  # the coefficients that converge
+            gram = x @ x.T
+            x = (15 * x + (-10 * gram + 3 * gram @ gram) @ x) / 8
+        assert_same("U V^T", x, u @ vt, rtol=1e-10)
+    # (15, -10, 3) / 8: one stays one, and the derivative is 15 / 8 (1 - s^2)^2
+    s = rng.uniform(0, 1, size=9)
+    assert_lines_agree([(15 - 30 * s**2 + 15 * s**4) / 8, 15 / 8 * (1 - s**2) ** 2], rtol=1e-9)
+    near((15 - 10 + 3) / 8, 1.0, rtol=0)
+
+
+@pytest.mark.equation("eq-muon")
+def test_muon(rng):
+    mu, decay, lr = 0.8, 0.2, 0.1
+    for shape in ((6, 2), (2, 6), (3, 3)):
+        w, m = rng.normal(size=shape), np.zeros(shape)
+        gradients = rng.normal(size=(6, *shape))
+        path = descend(Muon(Weights(w), mu, decay), gradients, lr)
+        total = np.zeros(shape)
+        for g, found in zip(gradients, path, strict=True):
+            m = mu * m + (1 - mu) * g
+            total = mu * total + g
+            ahead = mu * m + (1 - mu) * g
+            assert_same("a mean or a sum", orthogonalize(ahead), orthogonalize(mu * total + g), rtol=1e-10)
+            w = (1 - lr * decay) * w - lr * max(1, shape[0] / shape[1]) ** 0.5 * orthogonalize(ahead)
+            assert_same("w", found, w, rtol=1e-11)
+    assert Muon(Weights(w)).momentum == 0.95
+    # one axis: no rounds
+    g = rng.normal(size=4)
+    first = descend(Muon(Weights(np.zeros(4)), mu), [g], lr)[0]
+    assert_same("bias", first, -lr * (mu * (1 - mu) + (1 - mu)) * g, rtol=1e-13)
+    # the root: what the columns of a tall orthogonal matrix take away from the root of the mean square
+    u, _, vt = decomposed((6, 2), rng)
+    x = rng.normal(size=2)
+    y = 3**0.5 * u @ vt @ x
+    near(np.sqrt(np.mean(y**2)), np.sqrt(np.mean(x**2)), rtol=1e-12)
+    # the operations of a round, and of five beside those of a layer
+    r, s, batch = 5, 11, 32
+    assert 2 * r * r * s + 2 * r**3 + 2 * r * r * s <= 6 * r * r * s
+    near(30 * r * r * s / (6 * r * s * batch), 5 * r / batch, rtol=1e-14)
 
 
 @pytest.mark.equation("eq-l2-descent")

@@ -9,7 +9,7 @@ import numpy as np
 from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import MLP, convolution, functional
-from dlcourse.numpy.module import Module, parameters_only
+from dlcourse.numpy.module import Module, Parameter, parameters_only
 from tests.gradients import assert_close, check_gradient, relative
 from tests.numpy import cases, convolution_cases
 
@@ -658,8 +658,17 @@ def check_resnet(resnet):
 # ---------------------------------------------------------------- optimizers
 
 
+def by_singular_values(x, iterations=5):
+    """eq-newton-schulz by the decomposition that the products avoid."""
+    left, values, right = np.linalg.svd(x, full_matrices=False)
+    values = values / np.sqrt((x**2).sum())
+    for _ in range(iterations):
+        values = 3.4445 * values - 4.7750 * values**3 + 2.0315 * values**5
+    return left * values @ right
+
+
 def slow_update(kind, options, w, g, slots, step, lr):
-    """One parameter entry, one step, from the formulas eq-sgd, eq-momentum, eq-proximal-step, eq-rmsprop, eq-adam, eq-adamw, eq-lion -> (w, slots)."""
+    """One parameter, one step, from the formulas eq-sgd, eq-momentum, eq-proximal-step, eq-rmsprop, eq-adam, eq-adamw, eq-lion, eq-muon -> (w, slots)."""
     decay = options.get("weight_decay", 0.01 if kind == "AdamW" else 0.0)
     if kind == "SGD":
         g = g + decay * w
@@ -671,6 +680,14 @@ def slow_update(kind, options, w, g, slots, step, lr):
     if kind == "ProximalSGD":
         u, threshold = w - lr * g, lr * options.get("l1", 0.0)
         return np.where(u > threshold, u - threshold, np.where(u < -threshold, u + threshold, 0.0)), {}
+    if kind == "Muon":
+        mu = options.get("momentum", 0.95)
+        m = mu * slots.get("m", 0.0) + (1 - mu) * g
+        step = mu * m + (1 - mu) * g
+        if w.ndim >= 2:
+            step = by_singular_values(step.reshape(len(w), -1), options.get("iterations", 5)).reshape(w.shape)
+            step = step * max(1.0, len(w) / (w.size / len(w))) ** 0.5
+        return w * (1 - lr * decay) - lr * step, {"m": m}
     eps = options.get("eps", 1e-8)
     if kind == "RMSProp":
         alpha = options.get("alpha", 0.99)
@@ -702,7 +719,10 @@ OPTIMIZERS = [
     ("AdamW", {"betas": (0.85, 0.9), "eps": 1e-3, "weight_decay": 0.3}),
     ("Lion", {}),
     ("Lion", {"betas": (0.7, 0.95), "weight_decay": 0.2}),
+    ("Muon", {}),
+    ("Muon", {"momentum": 0.7, "weight_decay": 0.2, "iterations": 3}),
 ]
+KINDS = tuple(dict.fromkeys(kind for kind, _ in OPTIMIZERS))
 
 
 def name_of(optimizer):
@@ -757,7 +777,7 @@ def check_optimizer(optim, kind, options, steps=4):
 
 def check_buffer(optim):
     """The parameters are views of one buffer, stay views after load_state of the same dtype, and rebinding is refused."""
-    for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion"):
+    for kind in KINDS:
         model = small_model()
         optimizer = getattr(optim, kind)(model)
         state = {name: array + 1 for name, array in model.state().items()}
@@ -846,6 +866,14 @@ def check_optimizer_refusals(optim):
         ("beta1=1.0", lambda: optim.Lion(model, betas=(1.0, 0.9))),
         ("beta2=-0.5", lambda: optim.Lion(model, betas=(0.9, -0.5))),
         ("weight_decay=-2", lambda: optim.Lion(model, weight_decay=-2)),
+        ("momentum=1.0", lambda: optim.Muon(model, momentum=1.0)),
+        ("weight_decay=-3", lambda: optim.Muon(model, weight_decay=-3)),
+        ("iterations=0: it must be a whole number of at least 1", lambda: optim.Muon(model, iterations=0)),
+        ("iterations=0: it must be a whole number of at least 1", lambda: optim.orthogonalize(np.ones((2, 2)), 0)),
+        (
+            "x has shape (2, 3, 4), but a matrix is (rows, columns): pass x.reshape(len(x), -1)",
+            lambda: optim.orthogonalize(np.ones((2, 3, 4))),
+        ),
         ("l1=-0.1", lambda: optim.ProximalSGD(model, l1=-0.1)),
         ("threshold=-1", lambda: optim.soft_threshold(np.ones(2), -1)),
     ]:
@@ -861,9 +889,45 @@ def check_optimizer_refusals(optim):
     raises(RuntimeError, "layers.0.bias was unfrozen after the optimizer was made", lambda: optimizer.step(0.1))
 
 
+def check_orthogonalize(optim):
+    """The singular vectors stay, the values go through the polynomial; wide, tall and square, and the matrix is not changed."""
+    rng = np.random.default_rng(8)
+    for shape in ((5, 3), (3, 5), (4, 4), (1, 6), (6, 1)):
+        for iterations in (1, 2, 5):
+            x = 1e-3 * rng.normal(size=shape)  # far from a norm of one
+            before = x.copy()
+            assert_close(str(shape), optim.orthogonalize(x, iterations), by_singular_values(x, iterations), 1e-11)
+            assert np.array_equal(x, before), "orthogonalize changed its input"
+        assert_close("five rounds", optim.orthogonalize(x), by_singular_values(x), 1e-11)
+    values = np.geomspace(0.01, 1, 40)
+    left, right = (np.linalg.qr(rng.normal(size=(40, 40)))[0] for _ in range(2))
+    assert values.min() > 0.002 * np.linalg.norm(values)
+    spread = np.linalg.svd(optim.orthogonalize(left * values @ right))[1]
+    assert spread.min() > 0.68 and spread.max() < 1.21
+    assert not optim.orthogonalize(np.zeros((2, 3))).any(), "zero stays zero"
+    tiny = np.array([[1e-9, 0.0], [0.0, 0.0]])  # below the smallest norm that is divided by
+    assert_close("tiny", optim.orthogonalize(tiny, 1), [[3.4445e-2, 0.0], [0.0, 0.0]], 1e-3)
+    assert optim.orthogonalize(np.ones((2, 3), np.float32)).dtype == np.float32
+
+
+def check_muon_kernels(optim):
+    """A kernel takes the step of the matrix of its filters, few filters and many."""
+    rng = np.random.default_rng(9)
+    for shape in ((4, 3, 3, 2), (40, 3, 3, 1)):
+        model = Module()
+        model.w = Parameter(shape, np.float64)
+        optimizer, w, slots = optim.Muon(model, weight_decay=0.1), np.zeros(shape), {}
+        for step in range(1, 4):
+            g = rng.normal(size=shape)
+            model.w.grad[...] = g
+            optimizer.step(0.1)
+            w, slots = slow_update("Muon", {"weight_decay": 0.1}, w, g, slots, step, 0.1)
+            assert_close(str(shape), model.w.data, w, 1e-12)
+
+
 def check_defaults(optim):
     """The documented defaults, through two steps each."""
-    for kind in ("SGD", "ProximalSGD", "RMSProp", "Adam", "AdamW", "Lion"):
+    for kind in KINDS:
         check_optimizer(optim, kind, {}, steps=2)
 
 

@@ -9,7 +9,7 @@ from tests.gradients import assert_close
 from tests.numpy import models
 from tests.numpy.models import OPTIMIZERS, name_of
 
-IN_TORCH = [optimizer for optimizer in OPTIMIZERS if optimizer[0] not in ("Lion", "ProximalSGD")]  # those: tests/backends
+IN_TORCH = [optimizer for optimizer in OPTIMIZERS if optimizer[0] not in ("Lion", "Muon", "ProximalSGD")]  # those: tests/backends
 each_optimizer = pytest.mark.parametrize(("kind", "options"), OPTIMIZERS, ids=[name_of(optimizer) for optimizer in OPTIMIZERS])
 
 
@@ -52,6 +52,14 @@ def test_equals_torch_optim_over_50_steps(kind, options, rng):
 
 def test_soft_threshold():
     models.check_soft_threshold(optim)
+
+
+def test_orthogonalize():
+    models.check_orthogonalize(optim)
+
+
+def test_muon_takes_kernels_as_matrices():
+    models.check_muon_kernels(optim)
 
 
 def test_buffer_and_rebinding():

@@ -367,7 +367,6 @@ EQUIVALENT = {
         "check_room(cache.length, tokens.shape[1], self.config.target) -> pass",
     ): "the first block's cache refuses them in the same words, after the embedding was computed",
     ("dlcourse.geometry", "receptive_field", "0 -> -1"): "a list of one entry",
-    ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> 1 (number 4)"): "the dtype of any parameter: they have one dtype",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "0 -> -1 (number 4)"): "the dtype of any parameter: they have one dtype",
     ("dlcourse.numpy.optim", "Optimizer.__init__", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.numpy.optim", "Optimizer.__init__", "1 -> 2 (number 2)"): ANY_NEGATIVE,

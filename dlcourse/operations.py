@@ -37,12 +37,13 @@ def mlx_products(model, function, *inputs):
         mlx_products(model, model, x)                             # an answer
         mlx_products(model, learner.loss_and_gradients, x, y)     # a step in training, without its update
 
-    They are read from the graph that MLX exports for the processor: nothing is computed, and the model stays as it was. 2 m k n for a
-    matrix product, as in `watch`. A convolution takes two operations for each weight at each place of its output, padding included; one
-    with flipped kernels, which is transposed, as for the gradient of its input, at each place of its input. A product that is asked for
-    twice, of the same arrays, counts once.
+    They are read from the graph that MLX exports for the processor: nothing is computed, and the model stays as it was; masks of dropout
+    are drawn, so MLX's generator moves on. 2 m k n for a matrix product, as in `watch`. A convolution takes two operations for each weight
+    at each place of its output, padding included; one with flipped kernels, which is transposed, as for the gradient of its input, at each
+    place of its input. A product that is asked for twice, of the same arrays, counts once.
 
-    Raises ValueError for operations that are neither products known here nor in MLX_OTHERS, so that no product is left out."""
+    Raises ValueError for operations that are neither products known here nor in MLX_OTHERS, so that no product is left out; MLX raises one
+    for a function that looks at numbers which depend on the parameters."""
     mx, utils = need("mlx.core", extra="mlx"), need("mlx.utils", extra="mlx")
     kept, tally, unknown = model.parameters(), {}, set()
 

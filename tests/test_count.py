@@ -7,7 +7,7 @@ import pytest
 
 import dlcourse
 from dlcourse import count, operations
-from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig
+from dlcourse.config import BERTConfig, CNNConfig, GPTConfig, MLPConfig, ResNetConfig, RNNConfig, TransformerConfig
 from dlcourse.errors import need
 from dlcourse.initial import initial_state
 from dlcourse.numpy import functional
@@ -115,24 +115,120 @@ def test_models_of_text():
     models.check_count_of_text(count)
 
 
-@pytest.mark.parametrize(
-    "config",
-    [c for c in models.TEXT.values() if not isinstance(c, RNNConfig)],
-    ids=[k for k in models.TEXT if "RNN LSTM GRU".find(k[:3]) < 0],
-)
-def test_operations_of_text_as_pytorch_counts_them(config):
-    """Matrix products without those between queries, keys and values, which have no weights."""
-    torch = need("torch", extra="torch")
+EVERY = {
+    **CONFIGS,
+    **TEXT,
+    **models.TEXT,
+    "dropout of attention": GPTConfig(11, 7, layers=1, heads=2, width=8, dropout=0.1),
+    "ALiBi": GPTConfig(11, 7, layers=1, heads=2, width=8, positions="alibi"),
+}
+WORDS = 6  # of a text that a recurrent network reads
+
+
+def numbers_for(config, rows):
+    """What the model of a configuration reads: images, features, or tokens (padding and separators excepted)."""
+    rng = np.random.default_rng(0)
+    if not hasattr(config, "vocab"):
+        shape = config.inputs if isinstance(config.inputs, tuple) else (config.inputs,)
+        return rng.normal(size=(rows, *shape)).astype(np.float32)
+    if isinstance(config, TransformerConfig):
+        return rng.integers(5, config.vocab, (rows, config.source + config.target))
+    return rng.integers(5, config.vocab, (rows, WORDS if isinstance(config, RNNConfig) else config.context))
+
+
+def products_of(config):
+    """The operations of one example forward, attention's among them, by `count` and what it leaves to its caller."""
+    forward = count.flops(config)
+    if isinstance(config, GPTConfig | BERTConfig):
+        return forward + count.attention_flops(config, config.context)
+    if isinstance(config, TransformerConfig):  # of the encoder, of the decoder, and between them
+        pairs = config.source**2 + config.target**2 + config.target * config.source
+        return forward + 4 * config.layers * config.width * pairs
+    if isinstance(config, RNNConfig):  # `count` has one token; the first has no state before it, and classes come after the last
+        gates, head = {"rnn": 1, "gru": 3, "lstm": 4}[config.cell], count.layers(config)[-1].flops
+        once = 2 * gates * config.layers * config.hidden**2 + (head * (WORDS - 1) if config.classes else 0)
+        return WORDS * forward - once
+    return forward
+
+
+def total(y):
+    """The sum of all outputs, of a pair of arrays, too: its gradients take every product of a step."""
+    return sum(part.sum() for part in y) if isinstance(y, tuple) else y.sum()
+
+
+def torch_counts(config, rows):
+    """The operations that PyTorch's counter sees, of an answer and of a step; it does not know fused attention, nor recurrent layers."""
+    torch, attention = need("torch", extra="torch"), need("torch.nn.attention", extra="torch")
     flop_counter = need("torch.utils.flop_counter", extra="torch")
     model = getattr(dlcourse.backend("torch"), type(config).__name__.removesuffix("Config"))(config)
-    tokens = config.inputs.context
-    with flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad():
-        model.eval()(torch.ones(1, tokens, dtype=torch.long))
-    products = {"aten.mm", "aten.addmm"}
-    counted = sum(
-        n for op, n in counter.get_flop_counts()["Global"].items() if str(op).rsplit(".", 1)[0] in products or str(op) in products
-    )
-    assert count.flops(config) == counted
+    x = torch.from_numpy(numbers_for(config, rows))
+    with attention.sdpa_kernel(attention.SDPBackend.MATH):
+        with flop_counter.FlopCounterMode(display=False) as answer, torch.no_grad():
+            model.eval()(x)
+        with flop_counter.FlopCounterMode(display=False) as step:
+            total(model.train()(x)).backward()
+    return answer.get_total_flops(), step.get_total_flops()
+
+
+def mlx_counts(config, rows):
+    """The operations that stand in MLX's graphs: of an answer, and of the gradients of the sum of all outputs."""
+    mx, nn = need("mlx.core", extra="mlx"), need("mlx.nn", extra="mlx")
+    model, x = getattr(dlcourse.backend("mlx"), type(config).__name__.removesuffix("Config"))(config), mx.array(numbers_for(config, rows))
+    answer = operations.mlx_products(model.eval(), model, x)
+    step = operations.mlx_products(model.train(), nn.value_and_grad(model, lambda x: total(model(x))), x)
+    return sum(answer.values()), sum(step.values())
+
+
+def counts_of(config, rows):
+    """(forward, forward and backward without the gradient of the data) by `dlcourse.count`."""
+    forward = products_of(config)
+    return rows * forward, rows * (3 * forward - count.layers(config)[0].flops)
+
+
+@pytest.mark.parametrize("name", [name for name, config in EVERY.items() if not isinstance(config, RNNConfig)])
+def test_operations_as_pytorch_counts_them(name):
+    assert torch_counts(EVERY[name], 3) == counts_of(EVERY[name], 3)
+
+
+@pytest.mark.parametrize("config", EVERY.values(), ids=EVERY)
+def test_operations_in_the_graph_of_mlx(config):
+    assert mlx_counts(config, 3) == counts_of(config, 3)
+
+
+def test_losses_add_no_products_in_mlx():
+    mx, mlx = need("mlx.core", extra="mlx"), dlcourse.backend("mlx")
+    sizes = {"cross_entropy": 3, "mse": 3, "huber": 3, "binary_cross_entropy": 1, "hinge": 1, "focal": 1}
+    for loss, outputs in sizes.items():
+        config = MLPConfig(9, (8, 7), outputs)
+        model = mlx.MLP(config)
+        learner = mlx.Learner(model, mlx.Adam(model), loss)
+        targets = mx.array([0, 1, 1, 0]) if loss == "cross_entropy" else mx.ones((4, outputs))
+        step = operations.mlx_products(model, learner.loss_and_gradients, mx.ones((4, 9)), targets)
+        assert sum(step.values()) == 4 * count.training_flops(config), loss
+    config = models.TEXT["BERT"]
+    model = mlx.BERT(config)
+    learner = mlx.Learner(model, mlx.Adam(model), "pretraining")
+    targets = np.full((3, 8), -100)
+    targets[:, 0], targets[:, 3] = 1, 5
+    step = operations.mlx_products(model, learner.loss_and_gradients, mx.array(numbers_for(config, 3)), mx.array(targets))
+    assert sum(step.values()) == 3 * 3 * products_of(config)
+
+
+def test_the_list_of_what_makes_no_products_is_needed(monkeypatch):
+    """Each name of MLX_OTHERS stands in the graph of a model or a loss."""
+    seen = set()
+
+    class Noting(frozenset):
+        def __contains__(self, name):
+            seen.add(name)
+            return super().__contains__(name)
+
+    listed = operations.MLX_OTHERS
+    monkeypatch.setattr(operations, "MLX_OTHERS", Noting(listed))
+    for config in EVERY.values():
+        mlx_counts(config, 2)
+    test_losses_add_no_products_in_mlx()
+    assert seen == listed | {"Matmul", "AddMM", "Convolution"}
 
 
 def test_the_operations_of_a_token_and_the_size_of_a_cache():
@@ -239,21 +335,12 @@ def test_large_models_built_without_numbers(config):
     assert sum(p.size for _, p in utils.tree_flatten(lazy.trainable_parameters())) == count.parameters(config)
 
 
+@pytest.mark.parametrize("config", LARGE.values(), ids=LARGE)
+def test_large_models_in_the_graph_of_mlx(config):
+    assert mlx_counts(config, 1) == counts_of(config, 1)
+
+
 def test_gpt3():
     """Brown et al. (2020): 175 billion in the title row of table 2.1, 174,600 million and 3.14e23 operations for 300 billion tokens in table D.1."""
     assert count.parameters(LARGE["GPT-3"]) == 174_604_259_328
     assert f"{6 * count.parameters(LARGE['GPT-3']) * 300e9:.2e}" == "3.14e+23"
-
-
-@pytest.mark.parametrize(
-    "config", [MLPConfig(9, (8, 7), 3), CNNConfig(), ResNetConfig((8, 8, 3), blocks=(1, 1, 1))], ids=["MLP", "LeNet-5", "ResNet"]
-)
-def test_training_operations_as_pytorch_counts_them(config):
-    """Forward and backward, without the gradient of the images."""
-    torch = need("torch", extra="torch")
-    flop_counter = need("torch.utils.flop_counter", extra="torch")
-    model = getattr(dlcourse.backend("torch"), type(config).__name__.removesuffix("Config"))(config)
-    shape = config.inputs if isinstance(config.inputs, tuple) else (config.inputs,)
-    with flop_counter.FlopCounterMode(display=False) as counter:
-        model(torch.ones(4, *shape)).sum().backward()
-    assert counter.get_total_flops() == 4 * count.training_flops(config)

@@ -21,6 +21,10 @@ def test_operations():
     difference_cases.check_watch(operations, models.raises)
 
 
+def test_products_in_the_graph_of_mlx():
+    difference_cases.check_mlx_products(operations, models.raises)
+
+
 def test_complex_step_needs_a_complex_version():
     x = np.array([1.0, -2.0])
     assert np.array_equal(differences.complex_step(lambda z: np.abs(z).sum(), x), [0.0, 0.0])  # the chapter says so

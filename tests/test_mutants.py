@@ -190,6 +190,7 @@ def check_differences(differences, _=None):
 
 def check_operations(operations, _=None):
     difference_cases.check_watch(operations, models.raises)
+    difference_cases.check_mlx_products(operations, models.raises)
 
 
 def check_schedule(schedule, _=None):
@@ -810,6 +811,7 @@ FAMOUS = [
     ("dlcourse.differences", "a real step in the place of an imaginary one", "1j * h)", "h)"),
     ("dlcourse.differences", "the step asked for, not the one that rounding leaves", "    return made\n", "    return abs(h)\n"),
     ("dlcourse.operations", "multiplications counted, additions not", "count = 2 * plain", "count = plain"),
+    ("dlcourse.operations", "a gradient's zeros between strides multiplied, too", "shapes[0] if is_flipped else made", "made"),
     ("dlcourse.numpy.losses", "Huber's slope not clipped", "return clipped * (dloss", "return residual * (dloss"),
     ("dlcourse.numpy.losses", "the hinge without its flat side", "sign * (slack > 0) *", "sign *"),
     ("dlcourse.numpy.losses", "the slope of the focal weight forgotten", "(gamma * p * log_p - q)", "-q"),

@@ -133,8 +133,8 @@ def test_mlx_by_platform():
     def wanted(**marker):
         return [str(r).partition(";")[0] for r in map(Requirement, EXTRAS["mlx"]) if r.marker.evaluate(marker)]
 
-    assert wanted(sys_platform="darwin", platform_machine="arm64") == ["mlx>=0.29"]
-    assert wanted(sys_platform="linux", platform_machine="x86_64") == ["mlx[cpu]>=0.29"]
+    assert wanted(sys_platform="darwin", platform_machine="arm64") == ["mlx>=0.31"]
+    assert wanted(sys_platform="linux", platform_machine="x86_64") == ["mlx[cpu]>=0.31"]
     assert wanted(sys_platform="darwin", platform_machine="x86_64") == wanted(sys_platform="win32", platform_machine="AMD64") == []
 
 

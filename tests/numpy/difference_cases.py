@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 
+from dlcourse.errors import need
+
 
 def cubes(x):
     return (x * x * x).sum() + x.sum() * x.sum()
@@ -136,3 +138,38 @@ def check_watch(operations, raises):
         arguments = ("ij,jk", x, b) if name == "einsum" else (x, b, 1) if name == "tensordot" else (x, b)
         message = f"np.{name} cannot be counted: write the product with @"
         raises(ValueError, message, lambda name=name, arguments=arguments: getattr(np, name)(*arguments))
+
+
+def check_mlx_products(operations, raises):
+    """Counts by hand in MLX's graph, of which nothing is computed; the model stays as it was."""
+    mx, nn = need("mlx.core", extra="mlx"), need("mlx.nn", extra="mlx")
+    count, layer = operations.mlx_products, nn.Linear(5, 3)
+    before = layer.weight
+    assert count(layer, layer, mx.ones((4, 5))) == {"AddMM": 2 * 4 * 5 * 3}
+    assert count(layer, nn.value_and_grad(layer, lambda x: layer(x).sum()), mx.ones((4, 5))) == {"AddMM": 120, "Matmul": 120}
+    stacked, matrix = mx.ones((2, 4, 5)), mx.ones((2, 5, 7))
+    assert count(layer, lambda x: x @ matrix, stacked) == {"Matmul": 2 * 5 * (2 * 4 * 7)}
+    twice = [lambda: (stacked @ matrix) + (stacked @ matrix), lambda: (stacked @ matrix, {"once more": stacked @ (2 * matrix)})]
+    assert [count(layer, each) for each in twice] == [{"Matmul": 560}, {"Matmul": 1120}]
+    check_mlx_convolutions(count, mx, nn)
+
+    def fails():
+        return mx.fft.fft(layer.weight), mx.linalg.inv(layer.weight @ layer.weight.T, stream=mx.cpu)
+
+    raises(ValueError, "mlx_products does not know FFT, Inverse: add what makes no products to", lambda: count(layer, fails))
+    raises(ValueError, "eval", lambda: count(layer, lambda: layer(mx.ones((4, 5))) * layer.weight.sum().item()))
+    assert layer.weight is before and layer(mx.ones((4, 5))).shape == (4, 3)
+
+
+def check_mlx_convolutions(count, mx, nn):
+    """Forward at each place of the output; back the gradient of the weights, and that of the input at each place of its input."""
+    for groups in (1, 2):
+        weight = 6 * 3 * 3 * 4 // groups
+        layer = nn.Conv2d(4, 6, 3, stride=2, padding=2, groups=groups)
+        x, places = mx.ones((2, 9, 8, 4)), 2 * 6 * 5
+        assert count(layer, layer, x) == {"Convolution": 2 * places * weight}
+        back = count(layer, mx.grad(lambda x, layer=layer: layer(x).sum()), x)
+        assert back == {"Convolution": 2 * places * weight}  # of the input alone: the output is not asked for
+    norm = nn.BatchNorm(3)
+    mean = norm.running_mean
+    assert count(norm, norm, mx.ones((2, 3))) == {} and norm.running_mean is mean

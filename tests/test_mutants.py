@@ -242,6 +242,7 @@ ONE_SHIFT = "the same number added to all scores changes no softmax"
 STORED = "computed in float64, it is stored as float32"
 RELATIVE = "rotary positions count from anywhere, as long as queries and keys do alike"
 FIRST_TWO = "`_places` reads the first two entries"
+AS_MANY = "the one is made to be as long as the other"
 ONE_PADDING = "a configuration has one padding for each convolution"
 ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
@@ -346,22 +347,35 @@ EQUIVALENT = {
     ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2 (number 3)"): ANY_NEGATIVE,
     ("dlcourse.numpy.losses", "kl_divergence", "1 -> 2 (number 4)"): ANY_NEGATIVE,
     ("dlcourse.numpy.convolution", "_channel_sums", "0 -> -1"): "there is one group: the first is the last",
-    ("dlcourse.numpy.convolution", "conv2d", "1 -> 2 (number 9)"): ANY_NEGATIVE,
     ("dlcourse.numpy.convolution", "max_pool2d", "if stride < size -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "max_pool2d", "stride < size -> stride <= size"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "_pad", "0 -> -1"): NO_PADDING,
     ("dlcourse.numpy.convolution", "_pad", "if padding == 0 -> if False"): NO_PADDING,
-    ("dlcourse.numpy.convolution", "_scatter", "3 -> 4"): FIRST_TWO,
+    ("dlcourse.numpy.convolution", "_scatter", "3 -> 4 (number 2)"): FIRST_TWO,
+    ("dlcourse.numpy.convolution", "_bands", "1 -> 2 (number 2)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.convolution", "_unfold", "1 -> 2 (number 8)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.convolution", "_unfold", "1 -> 2 (number 10)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.convolution", "_unfold", "1 -> 2 (number 11)"): ANY_NEGATIVE,
+    ("dlcourse.numpy.convolution", "_stacked", "0 -> -1"): SAME_SIZE,
+    ("dlcourse.numpy.convolution", "_unfold", "zip(x.shape[1:3], kernel, strict=True) -> zip(x.shape[1:3], kernel)"): AS_MANY,
+    ("dlcourse.numpy.convolution", "_unfold", "True -> False"): AS_MANY,
+    (
+        "dlcourse.numpy.convolution",
+        "conv2d",
+        "zip(bands, _bands(dmatrix, bands), strict=True) -> zip(bands, _bands(dmatrix, bands))",
+    ): AS_MANY,
+    (
+        "dlcourse.numpy.convolution",
+        "conv2d",
+        "zip(bands, _bands(matrix, bands), strict=True) -> zip(bands, _bands(matrix, bands))",
+    ): AS_MANY,
+    ("dlcourse.numpy.convolution", "conv2d", "True -> False (number 2)"): AS_MANY,
+    ("dlcourse.numpy.convolution", "conv2d", "True -> False (number 3)"): AS_MANY,
     ("dlcourse.numpy.convolution", "im2col", "3 -> 4"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "im2col", "0 -> -1 (number 3)"): "there is one group: the first is the last",
-    ("dlcourse.numpy.convolution", "conv2d", "0 -> -1 (number 4)"): SAME_SIZE,
     ("dlcourse.numpy.convolution", "_parts", "0 -> -1 (number 2)"): "all have equally many images",
     ("dlcourse.numpy.convolution", "max_pool2d", "if size == 1 -> if True"): "a copy that is not needed",
     ("dlcourse.numpy.convolution", "_by_group", "0 -> -1"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "_stacked", "0 -> -1 (number 2)"): "all have equally many rows",
-    ("dlcourse.numpy.convolution", "_stacked", "0 -> 1 (number 2)"): "all have equally many rows",
-    ("dlcourse.numpy.convolution", "_stacked", "0 -> -1 (number 3)"): SAME_SIZE,
-    ("dlcourse.numpy.convolution", "_stacked", "1 -> 2 (number 4)"): ANY_NEGATIVE,
     (
         "dlcourse.numpy.transformer",
         "Transformer.logits",

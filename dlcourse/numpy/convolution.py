@@ -15,9 +15,15 @@ from numpy.lib.stride_tricks import sliding_window_view
 from dlcourse.boundary import check_groups, check_images, check_pool, check_whole
 from dlcourse.geometry import output_size
 
-NUMBERS = 2**18  # that are unfolded at a time: 1 MB in float32 stays in the cache
+NUMBERS = (
+    2**19
+)  # that are unfolded or pooled at a time: 2 MB in float32, as much as a core's cache holds
+# numbers of dx and dy in whose places products are added at a time: those are many, and threads wait for
+# Python's lock between them
+SCATTERED = 2**20
 # multiply-adds of a product that OpenBLAS computes without a packed copy of its operands
 SMALL = 10**6
+FEW = 50  # rows for which a product of its own does not pay
 
 # ---------------------------------------------------------------- convolution
 
@@ -36,32 +42,34 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     _check_weight(weight, bias, len(weight))
     check_images(x, weight.shape[3] * groups)
     check_groups(x.shape[3], len(weight), groups)
-    windows = _gather(x, weight.shape[1:3], stride, padding, dilation, groups)
-    shape, dtype = (*windows.shape[1:4], len(weight)), np.result_type(x, weight)  # of y
+    unfolded, sides = _unfold(x, weight, stride, padding, dilation, groups)
+    shape, dtype = (len(x), *sides, len(weight)), np.result_type(x, weight)  # of y
     matrix = _by_group(weight, groups).transpose(0, 2, 1).copy()  # (G, K C/G, O/G)
-
-    def unfolded():
-        for part in _parts(windows):
-            yield part, windows[:, part].reshape(groups, -1, weight[0].size)  # (G, N H' W', K C/G)
 
     def backward(dy, need_dx=True):
         _check_gradient(dy, shape)
-        dx, dweight = None, np.zeros(matrix.shape, dtype)
-        for part, rows in unfolded():
-            left, right = _stacked(matrix, rows, _as_rows(dy[part], groups))
-            dweight += (left.swapaxes(2, 3) @ right).sum(axis=1)
+        dx, dmatrix = None, np.zeros(matrix.shape, dtype)
+        for part, bands in unfolded():
+            dy_rows = _as_rows(dy[part], groups)
+            for rows, dband in zip(bands, _bands(dmatrix, bands), strict=True):
+                left, right = _stacked(dband, rows, dy_rows)
+                dband += (left.swapaxes(3, 4) @ right).sum(axis=(1, 2))
         if need_dx:
             dpadded = _padded_zeros(x.shape, padding, dtype)
-            for part in _parts(x[None], dy[None]):
+            for part in _parts(SCATTERED, x[None], dy[None]):
                 dy_rows = _as_rows(dy[part], groups)  # (G, N H' W', O/G)
-                _scatter(dy_rows, weight, dpadded[part], shape[1:3], stride, dilation)
+                _scatter(dy_rows, weight, dpadded[part], sides, stride, dilation)
             dx = _inside(dpadded, x.shape, padding)
-        dweight = dweight.transpose(0, 2, 1).reshape(weight.shape)
+        dweight = dmatrix.transpose(0, 2, 1).reshape(weight.shape)
         return dx, dweight, None if bias is None else _channel_sums(dy)
 
     y = np.empty(shape, dtype)
-    for part, rows in unfolded():
-        _product(rows, matrix, out=_as_rows(y[part], groups))
+    for part, bands in unfolded():
+        out = _as_rows(y[part], groups)
+        first, *others = zip(bands, _bands(matrix, bands), strict=True)
+        _product(*first, out=out)
+        for rows, band in others:
+            out += _product(rows, band)
         if bias is not None:
             y[part] += bias
     return y, backward
@@ -154,7 +162,7 @@ def max_pool2d(x, size, stride=None, padding=0):
 
     def backward(dy):
         dpadded = np.zeros_like(padded)
-        for part in _parts(padded[None], y[None]):
+        for part in _parts(NUMBERS, padded[None], dpadded[None], y[None]):
             whole, most, given, dwhole = padded[part], y[part], dy[part], dpadded[part]
             free = np.ones(most.shape, bool)
             for _, _, place in places:
@@ -243,13 +251,57 @@ def _pooled(x, size, stride, padding):
     return [output_size(side, size, stride, padding) for side in x.shape[1:3]]
 
 
-def _gather(x, kernel, stride, padding, dilation, groups):
-    """The windows, a view -> (G, N, H', W', KH, KW, C/G)."""
+def _unfold(x, weight, stride, padding, dilation, groups):
+    """`unfolded, (H', W')`, the function a generator over a few images at a time.
+
+    It gives the slice of the images, and their windows as rows of matrices (G, N, R, I), one for each band of the
+    kernel: where there are many windows a band is one row of the kernel, so that only the windows of single rows are
+    copied, each for KH bands; else the whole kernel is the only band. Where a row of outputs is longer than a row of a
+    window, it is the outputs that lie side by side in the copy: copies are fast in long pieces."""
+    (_, kh, kw, channels), kernel = weight.shape, weight.shape[1:3]
+    h, w = (
+        output_size(side, k, stride, padding, dilation)
+        for side, k in zip(x.shape[1:3], kernel, strict=True)
+    )
+    wide = stride == 1 and w > kw * channels
+    by_row = stride == 1 and kh > 1 and h * w >= FEW and not wide
+    size = (1 if by_row else kh, kw)
+    windows = _gather(x, size, stride, padding, dilation, groups, wide)
+    width = math.prod(size) * channels
+
+    def unfolded():
+        for part in _parts(NUMBERS, windows):
+            block = windows[:, part]  # (G, N, H', W', KH, KW, C/G)
+            if by_row:
+                block = block.copy()  # a reshape may be a view, of windows that overlap
+                starts = range(0, dilation * kh, dilation)
+                bands = [block[:, :, i : i + h].reshape(groups, -1, h * w, width) for i in starts]
+            elif wide:
+                block = block.transpose(0, 1, 4, 5, 6, 2, 3)
+                bands = [block.reshape(groups, -1, width, h * w).swapaxes(2, 3)]
+            else:
+                bands = [block.reshape(groups, 1, -1, width)]
+            yield part, bands
+
+    return unfolded, (h, w)
+
+
+def _bands(matrix, bands):
+    """Views (G, I, J) of a matrix (G, K C/G, J), one for each of the bands."""
+    return matrix.reshape(len(matrix), len(bands), -1, matrix.shape[2]).swapaxes(0, 1)
+
+
+def _gather(x, kernel, stride, padding, dilation, groups, wide=False):
+    """The windows, a view -> (G, N, H', W', KH, KW, C/G); of a copy in which rows of pixels, not channels, lie side by
+    side, if `wide`."""
     n, h, w, c = x.shape
     for side, k in ((h, kernel[0]), (w, kernel[1])):
         output_size(side, k, stride, padding, dilation)  # refuses a kernel that does not fit
     span = [dilation * (k - 1) + 1 for k in kernel]
-    padded = _pad(x, padding, 0).reshape(n, h + 2 * padding, w + 2 * padding, groups, c // groups)
+    padded = _pad(x, padding, 0)
+    if wide:
+        padded = padded.transpose(0, 3, 1, 2).copy().transpose(0, 2, 3, 1)
+    padded = padded.reshape(n, h + 2 * padding, w + 2 * padding, groups, c // groups)
     windows = sliding_window_view(padded, span, axis=(1, 2))[:, ::stride, ::stride]
     windows = windows[..., ::dilation, ::dilation]  # (N, H', W', G, C/G, KH, KW)
     return windows.transpose(3, 0, 1, 2, 5, 6, 4)
@@ -259,8 +311,9 @@ def _scatter(rows, weight, padded, places, stride, dilation):
     """Every row of (G, N H' W', O/G) puts its kernel into the padded images: what meets there adds."""
     groups, _, outputs = rows.shape
     matrices = weight.reshape(groups, outputs, *weight.shape[1:])  # (G, O/G, KH, KW, C/G)
+    matrices = matrices.transpose(2, 3, 0, 1, 4).copy()
     for i, j, place in _places(weight.shape[1:3], places, stride, dilation):
-        part = _product(rows, matrices[:, :, i, j].copy()).transpose(1, 0, 2)  # (N H' W', G, C/G)
+        part = _product(rows[:, None], matrices[i, j]).transpose(1, 0, 2)  # (N H' W', G, C/G)
         padded[place] += part.reshape(len(padded), *places, padded.shape[3])
 
 
@@ -269,22 +322,24 @@ def _by_group(weight, groups):
 
 
 def _product(rows, matrix, out=None):
-    """(G, R, I) times (G, I, J) -> (G, R, J)"""
-    out = np.empty((*rows.shape[:2], matrix.shape[2]), rows.dtype) if out is None else out
+    """(G, N, R, I) times (G, I, J) -> (G, N R, J)"""
+    groups, n, count, _ = rows.shape
+    out = np.empty((groups, n * count, matrix.shape[2]), rows.dtype) if out is None else out
     left, result = _stacked(matrix, rows, out)
-    np.matmul(left, matrix[:, None], out=result)
+    np.matmul(left, matrix[:, None, None], out=result)
     return out
 
 
-def _stacked(matrix, *arrays):
-    """Views (G, S, R, ...) of arrays (G, S R, ...): rows for S products with matrices as large as (G, I, J).
+def _stacked(matrix, rows, others):
+    """Views (G, N, S, R, ...) of rows (G, N, S R, I) and others (G, N S R, J): for S products with matrices as large as (G, I, J).
 
-    R is the largest divisor for which R rows make a SMALL product: S of them take 0.75 to 0.85 of the time of one
-    large product. Below 64 rows that gains nothing, and S = 1."""
-    count, most = arrays[0].shape[1], SMALL // matrix[0].size
-    sizes = (count // s for s in range(1, count // 64 + 1) if count % s == 0)
-    size = next((size for size in sizes if size <= most), count)
-    return [a.reshape(len(a), -1, size, a.shape[2]) if count else a[:, None] for a in arrays]
+    S is the smallest divisor for which R rows make a SMALL product: S of them take 0.75 to 0.85 of the time of one
+    large product. With less than FEW rows that gains nothing, and S = 1."""
+    groups, n, count, _ = rows.shape
+    most = SMALL // matrix[0].size
+    divisors = (s for s in range(1, count // FEW + 1) if count % s == 0)
+    parts = next((s for s in divisors if count // s <= most), 1)
+    return [a.reshape(groups, n, parts, count // parts, a.shape[-1]) for a in (rows, others)]
 
 
 def _as_rows(images, groups):
@@ -298,10 +353,10 @@ def _channel_sums(images):
     return np.ones(len(rows), rows.dtype) @ rows  # 4 times faster than sum(axis=(0, 1, 2))
 
 
-def _parts(*arrays):
-    """Slices of the images of arrays (G, N, ...), each of as many as have NUMBERS numbers together."""
+def _parts(numbers, *arrays):
+    """Slices of the images of arrays (G, N, ...), each of as many as have about so many numbers together."""
     size = sum(math.prod((len(array), *array.shape[2:])) for array in arrays)  # of one image
-    images = max(1, NUMBERS // size)
+    images = max(1, numbers // size)
     return [slice(i, i + images) for i in range(0, arrays[0].shape[1], images)]
 
 

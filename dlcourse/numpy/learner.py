@@ -51,6 +51,7 @@ class Learner:
         self.device = resolve_device(device)
         self.rng = np.random.default_rng(seed)
         self.workers = Workers(model, workers)
+        optimizer.each = self.workers.each
 
     def step(self, batch, lr):
         """Update the parameters once -> loss before the update."""

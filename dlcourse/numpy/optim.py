@@ -16,7 +16,14 @@ from dlcourse.state import check_names
 # a, b, c of Muon's phi: small singular values grow 3.4 times a round
 QUINTIC = 3.4445, -4.7750, 2.0315
 SMALLEST = 1e-7  # a matrix with a smaller norm is divided by this, so that zero stays zero
-PIECE = 2**15  # numbers that Adam takes at a time: five pieces stay in the cache, 1.5 times faster
+# numbers that Adam takes at a time: they stay in the cache, 1.5 times faster than the whole, and threads rarely
+# wait for Python's lock
+PIECE = 2**17
+
+
+def _one_by_one(work, items):
+    for item in items:
+        work(item)
 
 
 class Optimizer:
@@ -27,6 +34,7 @@ class Optimizer:
     tensors: 20 tensors are 20 times the overhead of a call."""
 
     slots = ()  # names of the running averages, each as large as the parameters
+    each = staticmethod(_one_by_one)  # a learner puts the threads of its workers here
 
     def __init__(self, model):
         # stable: order is kept within the groups
@@ -177,9 +185,10 @@ class Adam(Optimizer):
         if self.weight_decay:
             self.data[self.decayed] *= 1.0 - lr * self.weight_decay
         arrays = self.data, self.grad, self.buffers["m"], self.buffers["v"]
-        for start in range(0, len(self.data), PIECE):
+
+        def move(start):
             w, g, m, v = (array[start : start + PIECE] for array in arrays)
-            update = self.scratch[: len(w)]  # the same memory for all: it stays in the cache
+            update = np.empty_like(w)
             m *= beta1
             np.multiply(g, 1.0 - beta1, out=update)
             m += update
@@ -193,6 +202,8 @@ class Adam(Optimizer):
             np.divide(m, update, out=update)
             update *= lr * correction / (1.0 - beta1**self.steps)
             w -= update
+
+        self.each(move, range(0, len(self.data), PIECE))
 
 
 class AdamW(Adam):

@@ -12,6 +12,7 @@ from dlcourse.boundary import check_whole
 from dlcourse.errors import need
 from dlcourse.numpy.module import Parameter
 
+PIECE = 2**17  # numbers that a thread adds up at a time
 KEPT = 2**25 - 2**16  # bytes: the largest block from which glibc learns
 
 
@@ -60,17 +61,43 @@ class Workers:
         for model in models[1:]:
             _share(self.models[0], model)
         with self.blas.limit(limits=1, user_api="blas"):
-            others = [self.pool.submit(contextvars.copy_context().run, work, *c) for c in calls[1:]]
-            try:
-                first = work(*calls[0])
-            finally:
-                wait(others)
-            results = [first] + [other.result() for other in others]
+            results = self._together([(work, *call) for call in calls])
         if add:
-            for model in models[1:]:
-                for (_, p), (_, q) in _pairs(self.models[0], model):
-                    p.grad += q.grad
+            self._add_up(models)
         return results
+
+    def each(self, work, items):
+        """work(item) for every item, divided among the threads."""
+
+        def share(items):
+            for item in items:
+                work(item)
+
+        shares = [items[k :: self.count] for k in range(min(self.count, len(items)))]
+        self._together([(share, items) for items in shares])
+
+    def _together(self, calls):
+        """The results of function(*arguments), the first in this thread, the others beside it."""
+        others = [self.pool.submit(contextvars.copy_context().run, *call) for call in calls[1:]]
+        try:
+            function, *arguments = calls[0]
+            first = function(*arguments)
+        finally:
+            wait(others)
+        return [first] + [other.result() for other in others]
+
+    def _add_up(self, models):
+        """The gradients of all models, in the first, always in the same order."""
+        same = zip(*(model._named(Parameter) for model in models), strict=True)
+        gradients = [[p.grad.reshape(-1) for _, p in parameters] for parameters in same]
+        pieces = [(g, slice(i, i + PIECE)) for g in gradients for i in range(0, g[0].size, PIECE)]
+
+        def add(piece):
+            (total, *others), part = piece
+            for other in others:
+                total[part] += other[part]
+
+        self.each(add, pieces)
 
 
 class _Rows:

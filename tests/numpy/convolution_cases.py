@@ -192,17 +192,20 @@ def check_parts(c, rng):
         (40, [(2, 40, 7200), (1, 40, 14_400)], 9),
     ):
         parts = [slice(i, i + images) for i in range(0, count, images)]
-        assert c._parts(*(np.broadcast_to(0.0, shape) for shape in shapes)) == parts, f"{images} images have about {c.NUMBERS} numbers"
+        assert c._parts(2**18, *(np.broadcast_to(0.0, shape) for shape in shapes)) == parts, f"{images} images have about 2^18 numbers"
     x, weight, bias = rng.normal(size=(5, 8, 140, 8)), rng.normal(size=(4, 5, 5, 4)), rng.normal(size=4)
     windows = 4 * 136 * 25 * 8  # numbers of one image
-    assert 2 * windows < c.NUMBERS < 3 * windows
+    assert 4 * windows < c.NUMBERS < 5 * windows
     y, backward = c.conv2d(x, weight, bias, groups=2)
     dx, dweight, dbias = backward(y)
-    numbers, c.NUMBERS = c.NUMBERS, 2 * (x[0].size + y[0].size)
+    numbers, c.SCATTERED = c.SCATTERED, 2 * (x[0].size + y[0].size)
+    scatter, counts = c._scatter, []
+    c._scatter = lambda rows, weight, padded, *rest: (counts.append(len(padded)), scatter(rows, weight, padded, *rest))
     try:
         assert_close("dx of two images at a time", backward(y)[0], dx, 1e-13)
     finally:
-        c.NUMBERS = numbers
+        c.SCATTERED, c._scatter = numbers, scatter
+    assert counts == [2, 2, 1]
     alone = [c.conv2d(one[None], weight, bias, groups=2) for one in x]
     assert_close("y", y, np.concatenate([one for one, _ in alone]), 1e-13)
     gradients = [back(one[None]) for one, (_, back) in zip(y, alone, strict=True)]
@@ -219,12 +222,15 @@ def check_stacked(c, rng):
         (2000, (50, 10), 1),
         (300, (800, 64), 1),
         (128, (125, 125), 2),
-        (126, (125, 125), 1),
+        (126, (125, 125), 2),
+        (100, (125, 125), 2),
+        (98, (125, 125), 1),
         (128, (125, 126), 1),
         (0, (2, 2), 1),
     ):
-        views = c._stacked(np.zeros((3, *matrix)), np.zeros((2, count, 5)), np.zeros((2, count, 4)))
-        assert [v.shape for v in views] == [(2, parts, count // parts, 5), (2, parts, count // parts, 4)], f"{count} rows, {matrix}"
+        views = c._stacked(np.zeros((3, *matrix)), np.zeros((2, 3, count, 5)), np.zeros((2, 3 * count, 4)))
+        shape = 2, 3, parts, count // parts
+        assert [v.shape for v in views] == [(*shape, 5), (*shape, 4)], f"{count} rows, {matrix}"
     for inputs, outputs in ((8, 64), (32, 64)):  # forward and dweight in 8 parts; dx in 2
         x, weight = rng.normal(size=(2, 24, 24, inputs)), rng.normal(size=(outputs, 3, 3, inputs))
         u, u_back = c.im2col(x, (3, 3))
@@ -233,6 +239,46 @@ def check_stacked(c, rng):
         dx, dweight, _ = backward(y)
         assert_close("dweight", dweight, np.einsum("nabo,nabijc->oijc", y, u, optimize=True), 1e-12)
         assert_close("dx", dx, u_back(np.einsum("nabo,oijc->nabijc", y, weight, optimize=True)), 1e-12)
+
+
+def check_unfold(c, rng):
+    """Bands of the kernel, each a row of it or all of it: together the windows, whatever way they were copied."""
+    for image, kernel, options, bands, rows, runs in (
+        ((9, 12, 16), (3, 2), {}, 3, 7 * 11, "channels"),  # a row of the kernel at a time
+        ((9, 12, 16), (3, 2), {"dilation": 2, "groups": 2}, 3, 5 * 10, "channels"),
+        ((8, 7, 16), (3, 2), {"padding": 1}, 3, 8 * 8, "channels"),
+        ((9, 12, 16), (1, 2), {}, 1, 4 * 9 * 11, "channels"),  # one row: all images together
+        ((9, 12, 16), (3, 2), {"stride": 2}, 1, 4 * 4 * 6, "channels"),  # rows of outputs do not lie side by side
+        ((8, 9, 16), (2, 2), {"dilation": 1}, 2, 7 * 8, "channels"),
+        ((8, 8, 16), (2, 2), {}, 1, 4 * 7 * 7, "channels"),  # few windows
+        ((5, 9, 2), (3, 3), {}, 1, 3 * 7, "outputs"),  # a row of outputs is longer than a row of a window
+        ((5, 9, 4), (3, 3), {"padding": 1, "dilation": 2, "groups": 2}, 1, 3 * 7, "outputs"),
+        ((5, 8, 2), (3, 3), {}, 1, 4 * 3 * 6, "channels"),  # as long
+        ((5, 19, 2), (3, 3), {"stride": 2}, 1, 4 * 2 * 9, "channels"),
+    ):
+        x, groups = rng.normal(size=(4, *image)), options.get("groups", 1)
+        channels = image[2] // groups
+        stride, padding, dilation = (options.get(name, default) for name, default in (("stride", 1), ("padding", 0), ("dilation", 1)))
+        weight = np.zeros((groups, *kernel, channels))
+        unfolded, sides = c._unfold(x, weight, stride, padding, dilation, groups)
+        u, _ = c.im2col(x, kernel, stride, padding, dilation)  # (N, H', W', KH, KW, C)
+        assert tuple(sides) == u.shape[1:3]
+        expected = u.reshape(*u.shape[:5], groups, channels).transpose(5, 0, 1, 2, 3, 4, 6).reshape(groups, -1, weight[0].size)
+        numbers, c.NUMBERS = c.NUMBERS, 1  # one image at a time
+        try:
+            alone = [part for part, _ in unfolded()]
+        finally:
+            c.NUMBERS = numbers
+        assert alone == [slice(i, i + 1) for i in range(4)]
+        ((part, found),) = unfolded()
+        assert x[part].shape == x.shape and len(found) == bands, f"{len(found)} bands for {image}, {kernel}, {options}"
+        assert {band.shape[2] for band in found} == {rows}, f"{found[0].shape} for {image}, {kernel}, {options}"
+        side_by_side = 3 if runs == "channels" else 2
+        assert all(band.strides[side_by_side] == 8 for band in found), f"{found[0].strides} for {image}, {kernel}, {options}"
+        view = c._gather(x, kernel, stride, padding, dilation, groups, *([True] if runs == "outputs" else []))
+        assert view.strides[3 if runs == "outputs" else -1] == 8, "it is copied in long pieces"
+        flat = [band.reshape(groups, expected.shape[1], -1) for band in found]
+        assert np.array_equal(np.concatenate(flat, axis=2), expected)
 
 
 def check_windows(c, rng, shape):
@@ -431,6 +477,7 @@ def check_everything(c, raises):
         check_need_dx(c, rng, shape)
     check_parts(c, rng)
     check_stacked(c, rng)
+    check_unfold(c, rng)
     for pool in POOLS:
         check_pools(c, rng, *pool)
     check_manners(c)

@@ -59,6 +59,10 @@ def test_products_of_few_rows(rng):
     cases.check_stacked(c, rng)
 
 
+def test_windows_copied_in_three_ways(rng):
+    cases.check_unfold(c, rng)
+
+
 @given(shape=shapes(), seed=seeds)
 @settings(max_examples=40, deadline=None)
 def test_windows(shape, seed):

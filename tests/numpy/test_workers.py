@@ -123,6 +123,46 @@ def test_what_a_worker_raises_is_raised(rng, monkeypatch):
     assert np.isfinite(learner.step(batch, 0.1))  # and the threads are still there
 
 
+def test_items_are_divided_among_the_threads(rng):
+    learner = learner_of(MLP, 3)
+    for count in (1, 2, 3, 8):
+        seen = []
+        learner.workers.each(lambda item, seen=seen: seen.append((item, threading.current_thread())), range(count))
+        assert sorted(item for item, _ in seen) == list(range(count))
+        assert len({thread for _, thread in seen}) <= min(count, 3)
+        assert (0, threading.main_thread()) in seen and all(item % 3 == 0 for item, t in seen if t is threading.main_thread())
+
+    def fails(item):
+        if item == 1:
+            raise LookupError("an item in another thread")
+
+    with pytest.raises(LookupError, match="an item in another thread"):
+        learner.workers.each(fails, range(5))
+    with pytest.raises(ZeroDivisionError):  # the caller's, when the others have ended
+        learner.workers.each(lambda item: 1 / item, range(5))
+
+
+@pytest.mark.parametrize("workers", [2, 3])
+def test_gradients_and_adam_in_pieces_on_all_threads(workers, rng, monkeypatch):
+    """Pieces of a few numbers: the same bits as in pieces that hold everything, and more than one thread takes part."""
+    batch = batch_of(CNN, rng, 12)
+    whole, parts = learner_of(CNN, workers), learner_of(CNN, workers)
+    whole.step(batch, 0.1)
+    for module in (sys.modules["dlcourse.numpy.workers"], sys.modules["dlcourse.numpy.optim"]):
+        monkeypatch.setattr(module, "PIECE", 5)
+    threads, own = set(), np.sqrt
+
+    def sqrt(*arguments, **options):
+        threads.add(threading.current_thread())
+        return own(*arguments, **options)
+
+    monkeypatch.setattr(np, "sqrt", sqrt)
+    parts.step(batch, 0.1)
+    assert len(threads) > 1
+    for name, array in parts.state().items():
+        assert np.array_equal(array, whole.state()[name]), name
+
+
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_no_gradient_changes_its_dtype(rng, monkeypatch, dtype):
     """The share of a worker is a number that leaves float32 what it is: float64 takes twice the time, and shows in no result."""

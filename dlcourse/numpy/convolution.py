@@ -15,9 +15,8 @@ from numpy.lib.stride_tricks import sliding_window_view
 from dlcourse.boundary import check_groups, check_images, check_pool, check_whole
 from dlcourse.geometry import output_size
 
-NUMBERS = (
-    2**19
-)  # that are unfolded or pooled at a time: 2 MB in float32, as much as a core's cache holds
+# numbers that are unfolded or pooled at a time: 2 MB in float32, as much as a core's cache holds
+NUMBERS = 2**19
 # numbers of dx and dy in whose places products are added at a time: those are many, and threads wait for
 # Python's lock between them
 SCATTERED = 2**20
@@ -36,7 +35,8 @@ def conv2d(x, weight, bias, stride=1, padding=0, dilation=1, groups=1):
     bias, None, its gradient is None too.
     With groups, outputs o of group g see the channels of group g alone. Computed as matrix products:
     the windows of `im2col` as rows, times W^T (eq-im2col), for a few images at a time and anew in the
-    backward pass, so that the rows are in the processor's cache and never all in memory.
+    backward pass, so that the rows are in the processor's cache and never all in memory. Where windows
+    are many, those of each row of the kernel have a product of their own, and these add up (`_unfold`).
     `backward(dy, need_dx=False)` leaves dx out, None: training has no use for that of the first layer."""
     check_whole(stride=stride, padding=padding, dilation=dilation, groups=groups)
     _check_weight(weight, bias, len(weight))
@@ -252,12 +252,12 @@ def _pooled(x, size, stride, padding):
 
 
 def _unfold(x, weight, stride, padding, dilation, groups):
-    """`unfolded, (H', W')`, the function a generator over a few images at a time.
+    """`unfolded, (H', W')`. `unfolded()` goes through the images, some at a time: it gives their slice, and their
+    windows as the rows of matrices (G, N, R, I), one for each band of the kernel.
 
-    It gives the slice of the images, and their windows as rows of matrices (G, N, R, I), one for each band of the
-    kernel: where there are many windows a band is one row of the kernel, so that only the windows of single rows are
-    copied, each for KH bands; else the whole kernel is the only band. Where a row of outputs is longer than a row of a
-    window, it is the outputs that lie side by side in the copy: copies are fast in long pieces."""
+    What costs is the copying, so there are three ways. Where windows are many, a band is a row of the kernel: only
+    windows one pixel high are copied, and each copy serves KH bands. Else the whole kernel is the band. Where a row
+    of outputs is longer than a row of a window, it is the outputs that lie side by side: longer pieces are copied."""
     (_, kh, kw, channels), kernel = weight.shape, weight.shape[1:3]
     h, w = (
         output_size(side, k, stride, padding, dilation)

@@ -20,8 +20,8 @@ def expected(values):
     return (WEIGHTS * values).sum()
 
 
-def mean_square_of_all_signs(weights, h):
-    """E[z^2] over all signs of the weights, exactly: they are symmetric around zero, with the variance of their squares."""
+def sums_for_all_signs(weights, h):
+    """z = w h for every choice of the weights' signs: the mean of z^2 over them is exactly E[z^2] for symmetric weights of these sizes."""
     signs = np.array(np.meshgrid(*[[-1, 1]] * len(weights))).reshape(len(weights), -1).T
     return signs * weights @ h
 
@@ -29,7 +29,7 @@ def mean_square_of_all_signs(weights, h):
 @pytest.mark.equation("eq-forward-variance", formula_only=True)
 def test_forward_variance(rng):
     h, variance = rng.normal(size=6), 0.3
-    z = mean_square_of_all_signs(np.full(6, math.sqrt(variance)), h)  # w = +- its standard deviation
+    z = sums_for_all_signs(np.full(6, math.sqrt(variance)), h)  # w = +- its standard deviation
     double = sum((variance if i == j else 0.0) * h[i] * h[j] for i in range(6) for j in range(6))
     q = (h**2).mean()
     assert_lines_agree([(z**2).mean(), double, variance * (h**2).sum(), 6 * variance * q], rtol=1e-12)
@@ -45,7 +45,7 @@ def test_forward_variance(rng):
 def test_backward_variance(rng):
     outputs, variance = 7, 0.2
     dz = rng.normal(size=outputs)
-    dh = mean_square_of_all_signs(np.full(outputs, math.sqrt(variance)), dz)
+    dh = sums_for_all_signs(np.full(outputs, math.sqrt(variance)), dz)
     assert_lines_agree([(dh**2).mean(), variance * (dz**2).sum(), outputs * variance * (dz**2).mean()], rtol=1e-12)
     slope = (POINTS > 0).astype(float)  # of ReLU; no node lies at zero
     assert_same("mean square slope of ReLU", expected(slope**2), 0.5, rtol=1e-12)
@@ -55,8 +55,8 @@ def test_backward_variance(rng):
 def test_xavier(rng):
     for inputs, outputs in ((4, 4), (3, 7)):
         deviation, h, dz = math.sqrt(2 / (inputs + outputs)), rng.normal(size=inputs), rng.normal(size=outputs)
-        forward = (mean_square_of_all_signs(np.full(inputs, deviation), h) ** 2).mean() / (h**2).mean()
-        backward = (mean_square_of_all_signs(np.full(outputs, deviation), dz) ** 2).mean() / (dz**2).mean()
+        forward = (sums_for_all_signs(np.full(inputs, deviation), h) ** 2).mean() / (h**2).mean()
+        backward = (sums_for_all_signs(np.full(outputs, deviation), dz) ** 2).mean() / (dz**2).mean()
         assert_same("the mean of both factors is one", (forward + backward) / 2, 1.0, rtol=1e-12)
         assert_same("their ratio is that of the widths", forward / backward, inputs / outputs, rtol=1e-12)
 

@@ -259,22 +259,24 @@ def test_float32_turns_no_relu_in_ten_steps(optimizer, monkeypatch):
 
 
 def test_float32_turns_some_relus_of_resnet_20(monkeypatch):
-    """Why OUTPUTS_ONLY is needed, and for ResNet-20 alone: against float64 it opens or shuts some of the ReLUs."""
-    turned, relu, inputs = {}, functional.relu, []
+    """Why OUTPUTS_ONLY is needed, and for ResNet-20 alone: against float64 it opens or shuts some ReLU in every second batch or so."""
+    relu, inputs = functional.relu, []
 
     def watched(x):
         inputs.append(x > 0)
         return relu(x)
 
-    monkeypatch.setattr(functional, "relu", watched)
-    for network, (config, loss) in LARGE.items():
-        found = []
+    def turned(network, seed):
+        (config, loss), found = LARGE[network], []
         for dtype in (np.float32, np.float64):
             inputs.clear()
-            learner_of("numpy", config, loss, dtype).gradients(next(batches(config, loss, dtype, 1, size=8)))
+            learner_of("numpy", config, loss, dtype).gradients(next(batches(config, loss, dtype, 1, size=8, seed=seed)))
             found.append(list(inputs))
-        turned[network] = sum(int((a != b).sum()) for a, b in zip(*found, strict=True))
-    assert turned == {network: turned[network] if network == "ResNet-20" else 0 for network in LARGE} and turned["ResNet-20"] > 0
+        return sum(int((a != b).sum()) for a, b in zip(*found, strict=True))
+
+    monkeypatch.setattr(functional, "relu", watched)
+    assert [turned(network, seed=1) for network in LARGE if network != "ResNet-20"] == [0, 0]
+    assert any(turned("ResNet-20", seed) for seed in range(1, 9))
 
 
 @each_pair

@@ -82,6 +82,21 @@ def test_html_is_closed_in_itself(output):
     json.loads(found.data["script"][0])
 
 
+def rules(sheet):
+    """{selector: its declarations} of a style sheet."""
+    text = re.sub(r"/\*.*?\*/", "", sheet.read_text(encoding="utf-8"), flags=re.DOTALL)
+    found = re.findall(r"([^{}]+)\{([^{}]*)\}", text)
+    return {selector.strip(): {line.strip() for line in body.split(";")} - {""} for selector, body in found}
+
+
+def test_a_figure_s_own_sheet_says_only_what_differs():
+    common = rules(FOLDER / "frame.css")
+    for sheet in FOLDER.glob("*.css"):
+        if sheet.name != "frame.css":
+            repeated = {selector: own & common.get(selector, set()) for selector, own in rules(sheet).items()}
+            assert not any(repeated.values()), (sheet.name, repeated)
+
+
 def test_picture_stands_without_the_script(output):
     """Numbers and description are in the HTML; controls are not, because they would do nothing."""
     without = re.sub(r"<(script|style).*?</\1>", "", output["text/html"], flags=re.DOTALL)

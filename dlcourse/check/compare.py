@@ -48,6 +48,8 @@ def shapes(call):
 def dtypes(call):
     """Floating point in, the same floating point out."""
     for name, answer, right in _parts(call):
+        if right.dtype.kind == "f" and right.shape == () and answer.dtype.kind in "iu":
+            continue  # `return 0`: one number cuts off nothing that its value does not show
         if right.dtype.kind == "f" and answer.dtype.kind != "f":
             kinds = {"b": "True and False", "i": "whole numbers", "u": "whole numbers"}
             return f"{name} holds {kinds[answer.dtype.kind]} ({answer.dtype}), should be floating point"

@@ -65,7 +65,7 @@
       a.forEach((weight, j) => {
         const hidden = j >= seen ? " dl-hidden" : "", height = Math.floor(BAR * weight + 0.5);
         if (!hidden) lines.push(element("line", { class: "dl-look", x1: at(query), y1: BOTTOM - 18, x2: at(j), y2: TOP + 10, "stroke-opacity": weight.toFixed(2) }));
-        bars.push(element("rect", { class: "dl-bar", x: at(j) - 13, y: TOP - 20 - height, width: 26, height }),
+        bars.push(element("rect", { class: "dl-column", x: at(j) - 13, y: TOP - 20 - height, width: 26, height }),
           element("text", { class: `dl-weight${hidden}`, x: at(j), y: TOP - 24 - height }, hidden ? "" : weight.toFixed(2)));
         words.push(element("text", { class: `dl-token${hidden}`, x: at(j), y: TOP }, tokens[j]),
           element("g", { class: `dl-query${j === query ? " dl-chosen" : ""}`, "data-query": j },

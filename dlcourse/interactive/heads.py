@@ -73,7 +73,7 @@ def draw(settings):
             )
         height = int(BAR * weight + 0.5)
         parts.append(
-            f'<rect class="dl-bar" x="{at(j) - 13}" y="{TOP - 20 - height}" width="26" height="{height}"/>'
+            f'<rect class="dl-column" x="{at(j) - 13}" y="{TOP - 20 - height}" width="26" height="{height}"/>'
             f'<text class="dl-weight{hidden}" x="{at(j)}" y="{TOP - 24 - height}">{"" if hidden else f"{weight:.2f}"}</text>'
         )
     for j, token in enumerate(tokens):

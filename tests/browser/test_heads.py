@@ -90,5 +90,5 @@ def test_the_script_draws_what_the_picture_showed(visit):
     for name in ("viewBox", "aria-label"):
         values = [page.locator("svg.dl-heads").get_attribute(name) for page in (still, moving)]
         assert values[0] == values[1]
-    bars = [page.evaluate("[...document.querySelectorAll('.dl-bar')].map(r => r.getAttribute('height'))") for page in (still, moving)]
+    bars = [page.evaluate("[...document.querySelectorAll('.dl-column')].map(r => r.getAttribute('height'))") for page in (still, moving)]
     assert bars[0] == bars[1]

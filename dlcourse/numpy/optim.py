@@ -16,8 +16,8 @@ from dlcourse.state import check_names
 # a, b, c of Muon's phi: small singular values grow 3.4 times a round
 QUINTIC = 3.4445, -4.7750, 2.0315
 SMALLEST = 1e-7  # a matrix with a smaller norm is divided by this, so that zero stays zero
-# numbers that Adam takes at a time: they stay in the cache, 1.5 times faster than the whole, and threads rarely
-# wait for Python's lock
+# numbers that Adam, and the sum of the workers' gradients, take at a time: they stay in the cache, 1.5 times faster
+# than the whole, and threads rarely wait for Python's lock
 PIECE = 2**17
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from dlcourse.boundary import check_whole
 from dlcourse.errors import need
 from dlcourse.numpy.module import Parameter
+from dlcourse.numpy.optim import PIECE
 
-PIECE = 2**17  # numbers that a thread adds up at a time
 KEPT = 2**25 - 2**16  # bytes: the largest block from which glibc learns
 
 

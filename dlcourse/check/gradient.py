@@ -60,7 +60,7 @@ def gradient(operation, *arguments, h=STEP, tolerance=1e-6, seed=0):
         x, cause = np.copy(arguments[place]), None
         v = np.random.default_rng([seed, STREAM, place + 1]).normal(size=x.shape)
         sentence = _difference(value, x, one, u, v, h, tolerance)
-        if sentence is not None and one.shape != x.shape:
+        if one.shape != x.shape:
             cause = COPIES if _copied(x.shape, one.shape) else None
         elif sentence not in (None, LARGE) and x.size <= MANY:
             parts = _rows(value, u) if x.ndim < np.ndim(y) else ()
@@ -96,18 +96,21 @@ def likely_cause(f, x, found, h=STEP, lengths=(), parts=()):
         return "the right gradient is zero."
     if not np.all(np.isfinite(found)):
         return "it is not finite."
+    wrong = np.argwhere(np.abs(found - right) > SMALL * scale)
+    if len(wrong) == 0:  # a little wrong
+        return None
     if same(found, np.zeros_like(right)):
         return "it is zero everywhere."
     if same(found, -right):
         return "the sign: every entry is the negative of the right one."
     factor = float(np.sum(found * right) / np.sum(right * right))
     if same(found, factor * right):
-        return f"every entry is {factor:.3g} times the right one{_reason(factor, {*x.shape, *lengths})}."
-    if right.ndim == 2 and same(found, right.T):
+        times, _ = _apart(factor, 1.0)
+        return f"every entry is {times} times the right one{_reason(factor, {*x.shape, *lengths})}."
+    if same(found, right.T):
         return "it is transposed."
     if any(same(found, central_difference(part, x, h)) for part in parts):
         return "it is the gradient of one row alone. Every row uses it: add up the gradients of all; eq-broadcast-vjp."
-    wrong = np.argwhere(~(np.abs(found - right) <= SMALL * scale))
     first = tuple(int(i) for i in wrong[0])
     one = np.zeros_like(x)
     one[first] = 1.0
@@ -116,13 +119,14 @@ def likely_cause(f, x, found, h=STEP, lengths=(), parts=()):
     )
     if abs(left - beyond) > 10 * SMALL * scale:
         return (
-            f"the function has a corner at entry {list(first)}: its slope is {text(left)} on the left and {text(beyond)} on the right, and "
-            "the quotient takes the mean. Check at a point away from it."
+            f"the function has a corner at entry {list(first)}: its slope is {text(left, scale)} on the left and {text(beyond, scale)} on "
+            "the right, and the quotient takes the mean. Check at a point away from it."
         )
     if 2 * len(wrong) <= right.size:
+        is_now, should_be = _apart(found[first], right[first], scale)
         return (
-            f"{len(wrong)} of {right.size} entries are wrong, the first at {list(first)}: it is {text(found[first])}, should be "
-            f"{text(right[first])}. The others are right."
+            f"{len(wrong)} of {right.size} entries are wrong, the first at {list(first)}: it is {is_now}, should be {should_be}. "
+            "The others are right."
         )
     return None
 
@@ -181,16 +185,19 @@ def _difference(value, x, found, u, v, h, tolerance):
     if abs(measured - promised) <= tolerance * max(scale, 1e-3 * values):  # NaN is not
         # a slope of zero is one beside values of any usual size
         return LARGE if values > HIDES * max(scale, float(np.linalg.norm(v))) else None
-    digits = next((d for d in range(3, 7) if text(measured, None, d) != text(promised, None, d)), 7)
-    return (
-        f"along a random direction the slope is {text(measured, None, digits)}, "
-        f"backward says {text(promised, None, digits)}"
-    )
+    slope, said = _apart(measured, promised, max(abs(measured), abs(promised)))
+    return f"along a random direction the slope is {slope}, backward says {said}"
+
+
+def _apart(one, other, scale=None):
+    """Both numbers as text, with three digits, or as many as tell them apart, but not more than six."""
+    digits = next(d for d in (3, 4, 5, 6) if d == 6 or text(one, scale, d) != text(other, scale, d))
+    return text(one, scale, digits), text(other, scale, digits)
 
 
 def _rows(value, u):
     """What the first and the last row of the output add to <u, value(x)>, as functions of x."""
-    return [lambda x, n=n: np.sum(u[n] * value(x)[n]) for n in (0, -1) if len(u)]
+    return [lambda x, n=n: np.sum(u[n] * value(x)[n]) for n in (0, -1)]
 
 
 def _copied(shape, other):
@@ -202,11 +209,11 @@ def _copied(shape, other):
 
 
 def _reason(factor, lengths):
-    for length in sorted(lengths):
-        if length > 1 and abs(factor * length - 1) < 1e-3:
-            return f", one over {length}, the length of an axis: a mean where a sum belongs"
-        if length > 1 and abs(factor / length - 1) < 1e-3:
-            return ", the length of an axis: a sum where a mean belongs"
+    mean, total = round(1 / factor), round(factor)
+    if mean > 1 and mean in lengths and abs(factor * mean - 1) < 1e-3:
+        return f", one over {mean}, the length of an axis: a mean where a sum belongs"
+    if total > 1 and total in lengths and abs(factor / total - 1) < 1e-3:
+        return ", the length of an axis: a sum where a mean belongs"
     return ""
 
 

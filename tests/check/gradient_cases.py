@@ -47,6 +47,37 @@ def deaf(x):
     return x.sum(), lambda dy: np.ones_like(x)
 
 
+def small_and_deaf(x):
+    return 1e-10 * x.sum(), lambda dy: 1e-10 * np.ones_like(x)
+
+
+def almost_linear(x):
+    return x * x, lambda dy: 2 * dy * x * (1 + 1e-7 * dy)
+
+
+def smaller_and_smaller(x):
+    """The second gradient has a shape of its own."""
+    rows = [3, 2]
+    return np.sum(x), lambda dy: dy * np.ones((rows.pop(0), 2))
+
+
+def careless_softmax(x):
+    p = np.exp(x) / np.exp(x).sum(axis=-1, keepdims=True)
+    return p, lambda dp: p * (dp - dp.mean(axis=-1, keepdims=True))
+
+
+def forgetful(x, weight):
+    """One of 1,000 gradients is forgotten."""
+    keep = np.arange(weight.size).reshape(weight.shape) != 7
+    return x @ weight.T, lambda dy: (dy @ weight, keep * (dy.T @ x))
+
+
+def product(weight):
+    """For x drawn as readers draw theirs: were dy the same numbers, the transposed gradient x^T x would be right."""
+    x = np.random.default_rng(0).normal(size=(3, 3))
+    return x @ weight.T, lambda dy: (dy.T @ x).T
+
+
 def keeps(x):
     total = [0.0]
 
@@ -78,7 +109,8 @@ def stub(x):
 
 
 def takes_labels(x, labels, name="n"):
-    """Not differentiated for whole numbers and words."""
+    """Not differentiated for whole numbers and words, which stay what they are."""
+    assert type(name) is str
     return x[labels], lambda dy: np.stack([dy[labels == i].sum(axis=0) for i in range(len(x))])
 
 
@@ -115,6 +147,7 @@ RUNS = {
     "zero": (square(lambda g: 0.0 * g), (A,), {}),
     "nan": (square(lambda g: g * np.nan), (A,), {}),
     "factor": (square(lambda g: 2.5 * g), (A,), {}),
+    "six tenths": (square(lambda g: 0.6 * g), (A,), {}),
     "a thousandth": (square(lambda g: 1.00001 * g), (A,), {}),
     "transposed": (affine(lambda x, w, b: (x, w.T, b)), (A, W, B), {}),
     "mean of two": (affine(lambda x, w, b: (x, w, b / 2)), (A, W, B), {}),
@@ -147,6 +180,8 @@ RUNS = {
     "none": (lambda x: (x, lambda dy: None), (A,), {}),
     "no pair": (lambda x: x, (A,), {}),
     "three": (lambda x: (x, x, abs), (A,), {}),
+    "three with a function": (lambda x: (x, abs, abs), (A,), {}),
+    "a list of two": (lambda x: [x, lambda dy: dy], (A,), {}),
     "no function": (lambda x: (x, x), (A,), {}),
     "stub": (stub, (A,), {}),
     "nothing": (lambda x: None, (A,), {}),
@@ -159,6 +194,21 @@ RUNS = {
     "another seed": (square(lambda g: -g), (A,), {"seed": 3}),
     "forgiving": (square(lambda g: 1.0001 * g), (A,), {"tolerance": 1e-2}),
     "a builtin": (max, (A,), {}),
+    "hardly": (square(at((0, 0), lambda g: 1.003 * g)), (A,), {}),
+    "the sixth digit": (square(lambda g: 1.000004 * g), (A,), {}),
+    "the eighth digit": (square(lambda g: 1.00000002 * g), (A,), {"tolerance": 1e-9}),
+    "once": (square(lambda g: 1.0003 * g), (A[:1],), {}),
+    "a row forgotten": (square(at(1, lambda g: 0.0 * g)), (A,), {}),
+    "last row of three": (last_row, (W, B), {}),
+    "a number of nothing": (lambda x: (x.sum() + np.nan, lambda dy: dy * np.ones_like(x)), (A[:0],), {}),
+    "zero, and right": (lambda x: (0.0 * x, lambda dy: 0.0 * dy), (A,), {}),
+    "rounds": (square(lambda g: (g + 100.0) - 100.0), (A,), {}),
+    "small and deaf": (small_and_deaf, (A,), {}),
+    "almost linear": (almost_linear, (A,), {}),
+    "another shape the second time": (smaller_and_smaller, (A.T,), {}),
+    "careless softmax": (careless_softmax, (A,), {}),
+    "forgetful": (forgetful, (np.linspace(-1, 2, 20).reshape(2, 10), np.linspace(2, -1, 1000).reshape(100, 10)), {}),
+    "the reader's numbers": (product, (W,), {}),
     "many": (square(lambda g: -g), (np.linspace(-1, 2, 2001),), {}),
     "not too many": (square(lambda g: -g), (np.linspace(-1, 2, 2000),), {}),
 }
@@ -188,10 +238,15 @@ EXPECTED = {  # what is judged, {what fails: why}, causes
     "zero": ("x", {"x": "along a random direction the slope is 4.2, backward says 0"}, ["it is zero everywhere."]),
     "nan": ("x", {"x": "along a random direction the slope is 4.2, backward says nan"}, ["it is not finite."]),
     "factor": ("x", {"x": "along a random direction the slope is 4.2, backward says 10.5"}, ["every entry is 2.5 times the right one."]),
+    "six tenths": (
+        "x",
+        {"x": "along a random direction the slope is 4.2, backward says 2.52"},
+        ["every entry is 0.6 times the right one."],
+    ),
     "a thousandth": (
         "x",
         {"x": "along a random direction the slope is 4.1991, backward says 4.1992"},
-        ["every entry is 1 times the right one."],
+        [],
     ),
     "transposed": ("x weight bias", {"weight": "along a random direction the slope is -14.3, backward says -12.5"}, ["it is transposed."]),
     "mean of two": (
@@ -244,7 +299,7 @@ EXPECTED = {  # what is judged, {what fails: why}, causes
     "not quite": (
         "x",
         {"x": "along a random direction the slope is 1.671, backward says 1.673"},
-        ["every entry is 1 times the right one."],
+        ["every entry is 1.001 times the right one."],
     ),
     "a slope of zero": ("x", {}, []),
     "keeps": ("x", {"linear in dy": "backward(-2 dy) is not -2 backward(dy)"}, [KEPT]),
@@ -258,6 +313,8 @@ EXPECTED = {  # what is judged, {what fails: why}, causes
     "none": ("", {"y, backward": "backward returns None: is a return missing?"}, []),
     "no pair": ("", {"y, backward": FORM}, []),
     "three": ("", {"y, backward": FORM}, []),
+    "three with a function": ("", {"y, backward": FORM}, []),
+    "a list of two": ("", {"y, backward": FORM}, []),
     "no function": ("", {"y, backward": FORM}, []),
     "stub": None,
     "nothing": None,
@@ -285,6 +342,52 @@ EXPECTED = {  # what is judged, {what fails: why}, causes
         "",
         {"y, backward": "ValueError: The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"},
         [],
+    ),
+    "hardly": (
+        "x",
+        {"x": "along a random direction the slope is 4.19913, backward says 4.19905"},
+        ["1 of 6 entries are wrong, the first at [0, 0]: it is -0.414, should be -0.412. The others are right."],
+    ),
+    "the sixth digit": ("x", {"x": "along a random direction the slope is 4.19913, backward says 4.19914"}, []),
+    "the eighth digit": ("x", {"x": "along a random direction the slope is 4.19913, backward says 4.19913"}, []),
+    "once": (
+        "x",
+        {"x": "along a random direction the slope is 4.923, backward says 4.924"},
+        ["every entry is 1.0003 times the right one."],
+    ),
+    "a row forgotten": (
+        "x",
+        {"x": "along a random direction the slope is 4.2, backward says 4.92"},
+        ["3 of 6 entries are wrong, the first at [1, 0]: it is 0, should be -2.14. The others are right."],
+    ),
+    "last row of three": ("x y", {"y": "along a random direction the slope is 1.85, backward says 1.27"}, [ROW]),
+    "a number of nothing": (
+        "x",
+        {"x": "along a random direction the slope is nan, backward says 0"},
+        ["the right gradient is zero."],
+    ),
+    "zero, and right": ("x", {}, []),
+    "rounds": ("x", {}, []),
+    "small and deaf": (
+        "x",
+        {
+            "x": "along a random direction the slope is 1.67e-10, backward says -4.05e-10",
+            "linear in dy": "backward(-2 dy) is not -2 backward(dy)",
+        },
+        ["every entry is -2.42 times the right one.", KEPT],
+    ),
+    "almost linear": ("x", {"linear in dy": "backward(-2 dy) is not -2 backward(dy)"}, [KEPT]),
+    "another shape the second time": ("x", {"linear in dy": "backward(-2 dy) is not -2 backward(dy)"}, [KEPT]),
+    "careless softmax": ("x", {"x": "along a random direction the slope is 0.0924, backward says 0.463"}, []),
+    "forgetful": (
+        "x weight",
+        {"weight": "along a random direction the slope is -59.1, backward says -59.6"},
+        ["1 of 1000 entries are wrong, the first at [0, 7]: it is 0, should be 2.6. The others are right."],
+    ),
+    "the reader's numbers": (
+        "weight",
+        {"weight": "along a random direction the slope is -3.73, backward says -1.71"},
+        ["it is transposed."],
     ),
     "many": ("x", {"x": "along a random direction the slope is 112, backward says -112"}, []),
     "not too many": (
@@ -324,3 +427,49 @@ def check_run(m, name):
     said = "".join(line for line in printed if line[0] == " ")  # folded, also behind a hyphen
     assert said.replace(" ", "") == "".join(f"likely cause: {cause}" for cause in causes).replace(" ", "")
     assert all("FAILED" in before for before, line in itertools.pairwise(printed) if line.startswith("  likely"))
+
+
+def check_limits(m):
+    """What lies exactly on a limit. All functions are linear and all steps powers of two, so that nothing is rounded."""
+
+    def cause(slopes, found, corner=0.0):
+        f = lambda x: np.sum(slopes * x) + corner * max(x[0], 0.0)  # noqa: E731
+        return m.likely_cause(f, np.zeros(len(slopes)), np.array(found), 0.5)
+
+    def wrong(count, size, first, found, right):
+        return f"{count} of {size} entries are wrong, the first at [{first}]: it is {found}, should be {right}. The others are right."
+
+    for unit in (1.0, 1024.0, 1 / 1024):  # a ten-thousandth of the largest entry is not yet wrong
+        one, five = m.text(unit), m.text(5 * unit)
+        slopes = unit * np.array([0.0, 1.0, 1.0, 1.0])
+        assert cause(slopes, unit * np.array([1e-4, 5.0, 1.0, 1.0])) == wrong(1, 4, 1, five, one)
+        assert cause(slopes, unit * np.array([1.001e-4, 5.0, 1.0, 1.0])) == wrong(2, 4, 0, m.text(1.001e-4 * unit, unit), 0)
+        assert cause(slopes, unit * np.array([1e-4, 1.0, 1.0, 1.0])) is None
+        assert cause(unit * np.ones(2), unit * np.array([1e-4, -1e-4])) == "it is zero everywhere."
+        assert cause(unit * np.ones(1), unit * np.array([2e-4])) == "every entry is 0.0002 times the right one."
+        for jump, is_corner in ((9.5e-4, False), (1e-3, False), (1.05e-3, True)):  # of the slope, ten times as much
+            said = cause(unit * np.array([0.0, 1.0]), unit * np.array([5.0, 1.0]), unit * jump)
+            assert said.startswith("the function has a corner at entry [0]: its slope is 0 on the left") == is_corner
+
+    def judged(offset, slopes, found, u, v, tolerance):
+        offset, slopes, found, u, v = (np.array(each, float) for each in (offset, slopes, found, u, v))
+        sentence = m._difference(lambda x: slopes * x + offset, np.zeros(len(slopes)), found, u, v, 0.5, tolerance)
+        return "slope" if (sentence or "").startswith("along a random direction") else sentence
+
+    # the slope is 0, its terms are 30 and -33
+    assert judged([0, 0], [10, 10], [10, 11], [1, 1], [3, -3], 0.1) is None
+    assert judged([0, 0], [10, 10], [10, 11], [1, 1], [3, -3], 0.06) == "slope"
+    assert judged([0], [10], [0], [1], [1], 1.0) is None and judged([0], [10], [0], [1], [1], 0.9) == "slope"
+    # a thousandth of the values, 16, is more than the terms
+    for more, sentence in ((1.5, None), (1.8, "slope")):
+        assert judged([4000, 16000], [1, 1], [2, more - 0.5], [2, -0.5], [1, 1], 0.1) == sentence
+    # values that hide the slope: a million times the slope, or what one of size one would be
+    for slope, v, offset in ((1, 1, 1e6), (0, 4, 4e6), (8, 0.5, 4e6), (0.25, 4, 4e6)):
+        assert judged([offset], [slope], [slope], [1], [v], 1e-6) is None
+        assert judged([offset + 1], [slope], [slope], [1], [v], 1e-6) == LARGE
+
+
+def check_gradient(m):
+    for name in RUNS:
+        check_run(m, name)
+    check_limits(m)

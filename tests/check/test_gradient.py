@@ -1,5 +1,7 @@
 """The gradient checker for readers: right operations pass, and each wrong one is told its own cause."""
 
+import importlib
+
 import numpy as np
 import pytest
 
@@ -32,6 +34,10 @@ def test_operations_of_the_package_pass(operation, capsys):
 @pytest.mark.parametrize("name", gradient_cases.RUNS)
 def test_every_line(name):
     gradient_cases.check_run(check, name)
+
+
+def test_limits():
+    gradient_cases.check_limits(importlib.import_module("dlcourse.check.gradient"))
 
 
 def test_several_arguments_and_labels():

@@ -53,34 +53,27 @@ def sample(logits, temperature=1.0, top_k=None, top_p=None, rng=None):
     """One token (B,) from each row of logits (B, V); see `generate`."""
     check_sampling(temperature, top_k, top_p)
     if temperature == 0:
-        return logits.argmax(axis=-1)
+        return logits.argmax(axis=1)
     rng = np.random.default_rng(0) if rng is None else rng
-    p = probabilities(logits, temperature, top_k, top_p)
-    drawn = rng.random((len(p), 1)) * p.sum(axis=-1, keepdims=True)  # a sum is 1 up to rounding
-    return (p.cumsum(axis=-1) <= drawn).sum(axis=-1)
+    sums = probabilities(logits, temperature, top_k, top_p).cumsum(axis=1)
+    # the last sum is 1 up to rounding: were it below the number drawn, the token would be V
+    drawn = rng.random((len(sums), 1)) * sums[:, -1:]
+    return (sums <= drawn).sum(axis=1)
 
 
 def probabilities(logits, temperature=1.0, top_k=None, top_p=None):
     """What `sample` draws from, (B, V) in float64: softmax(logits / temperature) of the tokens that are kept  (eq-temperature, eq-top-k, eq-top-p)."""
     scaled = np.asarray(logits, np.float64) / temperature
-    p = np.exp(scaled - scaled.max(axis=-1, keepdims=True))
-    p /= p.sum(axis=-1, keepdims=True)
-    order = np.argsort(
-        -p, axis=-1, kind="stable"
-    )  # the most likely first, the lower token of two equals
-    ranked = np.take_along_axis(p, order, axis=-1)
-    kept = np.ones(p.shape, bool)
+    p = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+    order = np.argsort(-p, kind="stable")  # the most likely first, the lower token of two equals
+    ranked = np.take_along_axis(p, order, 1)
     if top_k is not None:
-        kept[:, top_k:] = False
+        ranked[:, top_k:] = 0.0
     if top_p is not None:
-        ranked_kept = ranked * kept
-        before = (
-            ranked_kept.cumsum(axis=-1) - ranked_kept
-        )  # the probability of those that are more likely
-        kept &= before < top_p * ranked_kept.sum(axis=-1, keepdims=True)
-    ranked[~kept] = 0.0
-    np.put_along_axis(p, order, ranked, axis=-1)
-    return p / p.sum(axis=-1, keepdims=True)
+        sums = ranked.cumsum(axis=1)
+        ranked[:, 1:][sums[:, :-1] >= top_p * sums[:, -1:]] = 0.0  # those before it are enough
+    np.put_along_axis(p, order, ranked, 1)
+    return p / p.sum(axis=1, keepdims=True)
 
 
 def translate(learner_or_model, source, start, stop, beams=1, length_penalty=0.6):

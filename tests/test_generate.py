@@ -8,8 +8,9 @@ import pytest
 import dlcourse
 from dlcourse import generate as g
 from dlcourse.config import GPTConfig
-from dlcourse.generate import generate, probabilities, sample
+from dlcourse.generate import generate, sample
 from dlcourse.initial import initial_state
+from tests.numpy import generate_cases, models
 
 CONFIG = GPTConfig(17, context=12, layers=2, heads=2, width=16)
 
@@ -79,55 +80,16 @@ def test_a_token_with_cache_costs_at_most_a_fifth(backend):
 
 # ---------------------------------------------------------------- the distribution
 
-LOGITS = np.log([[0.5, 0.25, 0.125, 0.125], [0.1, 0.2, 0.3, 0.4]])
 
-
-def test_temperature():
-    for temperature in (0.5, 1.0, 3.0):
-        power = np.exp(LOGITS) ** (1 / temperature)
-        np.testing.assert_allclose(probabilities(LOGITS, temperature), power / power.sum(axis=1, keepdims=True), rtol=1e-12)
-    assert sample(LOGITS, temperature=0).tolist() == [0, 3]
-    np.testing.assert_allclose(probabilities(LOGITS + 1e5), np.exp(LOGITS), rtol=1e-9)
-
-
-def test_top_k():
-    np.testing.assert_allclose(probabilities(LOGITS, top_k=2), [[2 / 3, 1 / 3, 0, 0], [0, 0, 3 / 7, 4 / 7]], rtol=1e-12)
-    assert probabilities(LOGITS, top_k=1).tolist() == [[1, 0, 0, 0], [0, 0, 0, 1]]
-    np.testing.assert_allclose(probabilities(LOGITS, top_k=9), np.exp(LOGITS), rtol=1e-12)
-    np.testing.assert_allclose(probabilities(LOGITS, top_k=3)[0], [4 / 7, 2 / 7, 1 / 7, 0], rtol=1e-12)  # of equals the lower token
-
-
-def test_top_p():
-    """The fewest tokens, the most likely first, whose probability is at least p."""
-    rng = np.random.default_rng(0)
-    for _ in range(50):
-        logits, p = rng.normal(size=(1, 6)), rng.uniform(0.05, 0.999)
-        whole, kept, total = probabilities(logits)[0], [], 0.0
-        for token in np.argsort(-whole):
-            kept.append(token)
-            total += whole[token]
-            if total >= p:
-                break
-        expected = [whole[token] / total if token in kept else 0.0 for token in range(6)]
-        np.testing.assert_allclose(probabilities(logits, top_p=p)[0], expected, rtol=1e-12)
-    np.testing.assert_allclose(probabilities(LOGITS, top_p=1.0), np.exp(LOGITS), rtol=1e-12)
-    np.testing.assert_allclose(probabilities(LOGITS, top_k=3, top_p=0.5)[1], [0, 0, 3 / 7, 4 / 7], rtol=1e-12)  # of what top_k leaves
+def test_token_by_token():
+    generate_cases.check_everything(g, models.raises)
 
 
 def test_draws_follow_the_probabilities():
-    logits = np.repeat(LOGITS[:1], 20000, axis=0)
+    logits = np.repeat(generate_cases.LOGITS[:1], 20000, axis=0)
     counts = np.bincount(sample(logits, rng=np.random.default_rng(1)), minlength=4) / 20000
-    np.testing.assert_allclose(counts, np.exp(LOGITS[0]), atol=5 * 0.5 / np.sqrt(20000))
+    np.testing.assert_allclose(counts, np.exp(logits[0]), atol=5 * 0.5 / np.sqrt(20000))
     assert set(sample(logits, top_k=2, rng=np.random.default_rng(1)).tolist()) == {0, 1}
-
-    class Last:
-        """The largest number that a generator draws."""
-
-        def random(self, shape):
-            return np.full(shape, 1 - 2.0**-53)
-
-    assert sample(np.zeros((1, 7)), rng=Last()).tolist() == [6]
-    assert sample(LOGITS, top_k=1, rng=Last()).tolist() == [0, 3]
 
 
 # ---------------------------------------------------------------- refusals

@@ -1,7 +1,6 @@
 """Greedy and beam search: by hand, against exhaustive search, and with real models."""
 
 import itertools
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,39 +8,8 @@ import pytest
 import dlcourse
 from dlcourse.config import TransformerConfig
 from dlcourse.generate import log_softmax, penalty, translate
+from tests.numpy.generate_cases import PAD, START, STOP, Table, random_rule
 from tests.numpy.transformer_cases import moved_transformer
-
-PAD, START, STOP = 0, 1, 2
-
-
-class Table:
-    """A model whose next token depends on the source and on all tokens so far, by a table of log p."""
-
-    def __init__(self, rule, vocab, target):
-        self.config = SimpleNamespace(vocab=vocab, target=target, pad=PAD)
-        self.rule, self.training = rule, True
-
-    def eval(self):
-        self.training = False
-
-    def train(self, mode):
-        self.training = mode
-
-    def new_cache(self, source):
-        return Past([(tuple(row), ()) for row in source])
-
-    def logits(self, tokens, cache):
-        assert not self.training
-        cache.rows = [(source, (*past, int(token))) for (source, past), token in zip(cache.rows, tokens[:, 0], strict=True)]
-        return np.array([self.rule(source, past[1:]) for source, past in cache.rows])
-
-
-class Past:
-    def __init__(self, rows):
-        self.rows = rows
-
-    def select(self, rows):
-        self.rows = [self.rows[row] for row in rows]
 
 
 def by_hand(source, past):
@@ -52,14 +20,6 @@ def by_hand(source, past):
     else:
         p = [0.0, 0.0, 1.0, 0.0, 0.0]
     return np.log(np.array(p) + 1e-12)
-
-
-def random_rule(seed, vocab):
-    def rule(source, past):
-        rng = np.random.default_rng([seed, *source, 99, *past])
-        return 2.0 * rng.normal(size=vocab)
-
-    return rule
 
 
 def score(model, source, tokens, length_penalty):
@@ -89,36 +49,6 @@ def test_a_wide_beam_is_exhaustive_search(seed, length_penalty):
     best = max(every_target(4, 3), key=lambda tokens: score(model, source, tokens, length_penalty))
     found = translate(model, source, START, STOP, beams=64, length_penalty=length_penalty)
     assert tuple(found[: len(best)]) == best and (found[len(best) :] == PAD).all()
-
-
-def slow_beam_search(model, source, beams, length_penalty):
-    """Hypotheses in a list, each extended by every token unless it has ended; the best `beams` by score stay."""
-    kept = [((), 0.0)]
-    for _ in range(model.config.target):
-        grown = []
-        for tokens, logp in kept:
-            if tokens and tokens[-1] == STOP:
-                grown.append((tokens, logp))
-            else:
-                steps = log_softmax(model.rule(source, tokens))
-                grown += [((*tokens, token), logp + steps[token]) for token in range(model.config.vocab)]
-        grown.sort(key=lambda hypothesis: -hypothesis[1] / penalty(len(hypothesis[0]), length_penalty))
-        kept = grown[:beams]
-    return kept[0][0]
-
-
-@pytest.mark.parametrize("length_penalty", [0.0, 0.6, 5.0])
-@pytest.mark.parametrize("beams", [1, 2, 3])
-def test_a_narrow_beam_keeps_what_the_slow_search_keeps(beams, length_penalty):
-    """Ended hypotheses and longer ones meet in the beam, where the penalty decides who stays."""
-    found = set()
-    for seed in range(40):
-        model = Table(random_rule(seed, 5), 5, 6)
-        wanted = slow_beam_search(model, (3,), beams, length_penalty)
-        tokens = translate(model, (3,), START, STOP, beams=beams, length_penalty=length_penalty)
-        assert tokens.tolist() == [*wanted, *[PAD] * (6 - len(wanted))]
-        found.add(len(wanted))
-    assert len(found) > 2, "targets of several lengths"
 
 
 @pytest.mark.parametrize("seed", range(5))

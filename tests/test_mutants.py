@@ -11,6 +11,8 @@ import warnings
 import numpy as np
 import pytest
 
+from tests.check import gradient_cases
+from tests.data import augment_cases, batch_cases, masking_cases
 from tests.metrics import cases as metric_cases
 from tests.mutation import build, replaced, survives, syntax_mutants
 from tests.numpy import (
@@ -21,6 +23,7 @@ from tests.numpy import (
     convolution_cases,
     count_cases,
     difference_cases,
+    generate_cases,
     losses_cases,
     models,
     recurrent_cases,
@@ -176,6 +179,10 @@ def check_uncertainty(uncertainty, _=None):
     metric_cases.check_uncertainty(uncertainty)
 
 
+def check_language(language, _=None):
+    metric_cases.check_language(language)
+
+
 def check_folds(folds, _=None):
     metric_cases.check_folds(folds)
 
@@ -199,6 +206,38 @@ def check_schedule(schedule, _=None):
 
 def check_regression(regression, _=None):
     regression_cases.check_regression(regression, models.raises)
+
+
+def check_augment(augment, _=None):
+    augment_cases.check_augment(augment, models.raises)
+
+
+def check_masking(masking, _=None):
+    masking_cases.check_masking(masking, models.raises)
+
+
+def check_batches(batches, _=None):
+    batch_cases.check_batches(batches, models.raises)
+
+
+def check_text(text, _=None):
+    batch_cases.check_text(text, models.raises)
+
+
+def check_dataset(dataset, _=None):
+    batch_cases.check_dataset(dataset)
+
+
+def check_positions(positions, _=None):
+    attention_cases.check_positions(positions, models.raises)
+
+
+def check_generate(generate, _=None):
+    generate_cases.check_everything(generate, models.raises)
+
+
+def check_gradient(gradient, _=None):
+    gradient_cases.check_gradient(gradient)
 
 
 MODULES = {
@@ -225,12 +264,21 @@ MODULES = {
     "dlcourse.metrics.ranking": check_ranking,
     "dlcourse.metrics.calibration": check_calibration,
     "dlcourse.metrics.uncertainty": check_uncertainty,
+    "dlcourse.metrics.language": check_language,
     "dlcourse.data.folds": check_folds,
     "dlcourse.data.scaling": check_scaling,
+    "dlcourse.data.augment": check_augment,
+    "dlcourse.data.masking": check_masking,
+    "dlcourse.data.batches": check_batches,
+    "dlcourse.data.text": check_text,
+    "dlcourse.data.dataset": check_dataset,
     "dlcourse.differences": check_differences,
     "dlcourse.operations": check_operations,
     "dlcourse.regression": check_regression,
     "dlcourse.schedule": check_schedule,
+    "dlcourse.positions": check_positions,
+    "dlcourse.generate": check_generate,
+    "dlcourse.check.gradient": check_gradient,
 }
 
 ANY_NEGATIVE = "NumPy's reshape takes any negative size as the one to work out"
@@ -248,6 +296,9 @@ ONE_ARRAY = "the state is one array: the first is the last"
 SAME_SIZE = "all kernels have one size"
 SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 ALREADY_COUNTED = "`apply` has counted the gradients"
+COMPARED = "their lengths were compared"
+LAST_AXIS = "of two axes the last is meant where none is named"
+NO_SUCH_FLOAT = "a float near 1, less 1, is never exactly a power of ten"
 EQUIVALENT = {
     **{
         ("dlcourse.schedule", "one_cycle.__call__", what): "the peak comes before the last step, since the share of the rise is below one"
@@ -419,6 +470,52 @@ EQUIVALENT = {
     ("dlcourse.initial", "whitened", "1 -> 2"): ANY_NEGATIVE,
     ("dlcourse.initial", "whitened", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.count", "_", "True -> False (number 2)"): "its number of parameters is set in the next line",
+    **{
+        ("dlcourse.check.gradient", "gradient", what): why
+        for what, why in (
+            (
+                "zip(_labels(operation, len(given)), given, arguments, strict=True) -> zip(_labels(operation, len(given)), given, arguments)",
+                "there is a label for each argument",
+            ),
+            ("True -> False", COMPARED),
+            ("zip(places, found, strict=True) -> zip(places, found)", COMPARED),
+            ("True -> False (number 2)", "there is a label for each argument"),
+        )
+    },
+    ("dlcourse.check.gradient", "_reason", "abs(factor * mean - 1) < 0.001 -> abs(factor * mean - 1) <= 0.001"): NO_SUCH_FLOAT,
+    ("dlcourse.check.gradient", "_reason", "abs(factor / total - 1) < 0.001 -> abs(factor / total - 1) <= 0.001"): NO_SUCH_FLOAT,
+    ("dlcourse.data.augment", "_mix", "1 -> 2"): ANY_NEGATIVE,
+    ("dlcourse.data.masking", "_check_masking", "abs(sum(split) - 1) > 1e-09 -> abs(sum(split) - 1) >= 1e-09"): NO_SUCH_FLOAT,
+    ("dlcourse.data.masking", "mask_tokens", "drawn.argsort(axis=1) -> drawn.argsort()"): LAST_AXIS,
+    ("dlcourse.data.masking", "mask_tokens", "drawn.argsort(axis=1).argsort(axis=1) -> drawn.argsort(axis=1).argsort()"): LAST_AXIS,
+    ("dlcourse.data.masking", "mask_tokens", "2.0 -> 3.0"): "all numbers drawn are below 1",
+    ("dlcourse.data.masking", "mask_tokens", "2.0 -> 1.0"): "all numbers drawn are below 1",
+    **{
+        ("dlcourse.data.dataset", "stratified", what): "there is a part for each share"
+        for what in (
+            "zip(parts, np.split(members, cuts), strict=True) -> zip(parts, np.split(members, cuts))",
+            "True -> False",
+        )
+    },
+    **{
+        ("dlcourse.metrics.language", function, what): COMPARED
+        for function in ("exact_match", "span_scores")
+        for what in ("zip(predicted, wanted, strict=True) -> zip(predicted, wanted)", "True -> False")
+    },
+    ("dlcourse.generate", "generate", "0 -> -1 (number 2)"): "one prompt is one row: the first is the last",
+    **{
+        ("dlcourse.generate", "translate", what): why
+        for what, why in (
+            ("0 -> -1", "at first all hypotheses are alike"),
+            ("0 -> -1 (number 2)", "one source is one row: the first is the last"),
+            ("np.take_along_axis(sums, best, axis=1) -> np.take_along_axis(sums, best)", LAST_AXIS),
+            ("np.take_along_axis(each, parent, axis=1) -> np.take_along_axis(each, parent)", LAST_AXIS),
+            ("np.argsort(-scores, axis=1, kind='stable') -> np.argsort(-scores, kind='stable')", LAST_AXIS),
+            ("1 -> 2 (number 5)", ANY_NEGATIVE),
+            ("1 -> 2 (number 6)", ANY_NEGATIVE),
+            ("1 -> 2 (number 9)", ANY_NEGATIVE),
+        )
+    },
     ("dlcourse.initial", "_orthogonal", "q * np.sign(np.diagonal(r)) -> q / np.sign(np.diagonal(r))"): "by 1 or -1",
     (
         "dlcourse.initial",
@@ -865,6 +962,83 @@ FAMOUS = [
     ("dlcourse.metrics.uncertainty", "one answer exchanged, not both", "np.where(swap, a, b)", "b"),
     ("dlcourse.data.folds", "folds of neighbours", "order = rng.permutation(len(labels))", "order = np.arange(len(labels))"),
     ("dlcourse.data.scaling", "each part scaled by itself", "- self.mean)", "- np.mean(x, axis=0))"),
+    (
+        "dlcourse.data.augment",
+        "one shift for all images of a batch",
+        "rng.integers(0, 2 * self.padding + 1, size=(2, n))",
+        "np.repeat(rng.integers(0, 2 * self.padding + 1, size=(2, 1)), n, axis=1)",
+    ),
+    ("dlcourse.data.augment", "images upside down", "x[chosen, :, ::-1]", "x[chosen, ::-1]"),
+    (
+        "dlcourse.data.augment",
+        "a square that keeps clear of the border",
+        "rng.integers(0, height, size=n)",
+        "rng.integers(self.size // 2, max(height - self.size // 2, self.size // 2 + 1), size=n)",
+    ),
+    ("dlcourse.data.augment", "images mixed, labels not", "_mix(share, q, q[partner])", "q"),
+    ("dlcourse.data.augment", "labels mixed by the other's share", "_mix(share, q, q[partner])", "_mix(1 - share, q, q[partner])"),
+    (
+        "dlcourse.data.augment",
+        "smoothing spread over the other classes",
+        "+ self.epsilon / self.classes",
+        "+ self.epsilon / (self.classes - 1)",
+    ),
+    ("dlcourse.data.masking", "marks hidden, too", "ordinary = ~np.isin(x, special)", "ordinary = np.ones(x.shape, bool)"),
+    ("dlcourse.data.masking", "a loss of all tokens", "np.where(chosen, x, IGNORED)", "x"),
+    ("dlcourse.data.masking", "all that is chosen hidden", "np.where(chosen & (fate < split[0]), mask, x)", "np.where(chosen, mask, x)"),
+    (
+        "dlcourse.data.batches",
+        "examples shuffled, their labels not",
+        "self.x[index], self.y[index]",
+        "self.x[index], self.y[np.sort(index)]",
+    ),
+    ("dlcourse.data.batches", "every epoch in one order", "self.rng.permutation", "np.random.default_rng(0).permutation"),
+    ("dlcourse.data.text", "targets that are what is read", "all_windows[1::stride]", "all_windows[:-1:stride]"),
+    (
+        "dlcourse.data.text",
+        "targets two tokens on",
+        "all_windows[:-1:stride], all_windows[1::stride]",
+        "all_windows[:-2:stride], all_windows[2::stride]",
+    ),
+    ("dlcourse.metrics.language", "perplexity of nats as if they were bits", "else math.exp(loss)", "else 2**loss"),
+    ("dlcourse.metrics.language", "bits a token, not a byte", "loss * tokens / (size * math.log(2))", "loss / math.log(2)"),
+    (
+        "dlcourse.positions",
+        "first all sines, then all cosines",
+        "table[:, 0::2], table[:, 1::2]",
+        "table[:, : width // 2], table[:, width // 2 :]",
+    ),
+    ("dlcourse.positions", "frequencies of i, not of 2 i", "np.arange(0, width, 2) / width", "np.arange(width // 2) / width"),
+    ("dlcourse.positions", "slopes that begin with one", "np.arange(1, heads + 1)", "np.arange(heads)"),
+    (
+        "dlcourse.generate",
+        "logits times the temperature",
+        "np.asarray(logits, np.float64) / temperature",
+        "np.asarray(logits, np.float64) * temperature",
+    ),
+    ("dlcourse.generate", "the token that reaches p left out", "sums[:, :-1] >= top_p", "sums[:, 1:] >= top_p"),
+    ("dlcourse.generate", "a draw that rounding sends beyond the vocabulary", " * sums[:, -1:]\n", "\n"),
+    ("dlcourse.generate", "short translations favoured", "sums / np.repeat(penalty(length, length_penalty), config.vocab, axis=1)", "sums"),
+    (
+        "dlcourse.generate",
+        "ended translations that go on",
+        "            next_logp[ended] = -np.inf\n            next_logp[ended, config.pad] = 0.0  # what has ended stays as it is\n",
+        "",
+    ),
+    ("dlcourse.generate", "the caches of other hypotheses", "cache.select((np.arange(rows)[:, None] * beams + parent).ravel())", "pass"),
+    (
+        "dlcourse.check.gradient",
+        "a cotangent of ones",
+        "np.random.default_rng([seed, STREAM]).normal(size=np.shape(y))",
+        "np.ones(np.shape(y))",
+    ),
+    (
+        "dlcourse.check.gradient",
+        "a cotangent that is the reader's data",
+        "np.random.default_rng([seed, STREAM]).normal(size=np.shape(y))",
+        "np.random.default_rng(seed).normal(size=np.shape(y))",
+    ),
+    ("dlcourse.check.gradient", "one wrong entry lost among many", "np.linalg.norm(found * v)", "np.abs(found * v).sum()"),
 ]
 
 

@@ -161,7 +161,7 @@ def describe(step):
 
 def _check(x, y, rng):
     check_images(x)
-    if x.shape[3] not in (1, 3) and _channels_first(*x.shape[1:]):
+    if _channels_first(*x.shape[1:]):
         check_images(x, x.shape[1])
     if x.dtype.kind != "f":
         raise ValueError(
@@ -176,8 +176,9 @@ def _check(x, y, rng):
 
 
 def _channels_first(channels, height, width):
-    """Whether these are images in colour, or square gray ones; feature maps of 3 x 3 pixels and rows with several channels are not."""
-    return channels == 3 < min(height, width) or (channels == 1 and height == width)
+    """Whether these are images in colour, or square gray ones; feature maps of 3 x 3 pixels and rows with several channels are not,
+    nor is a row of three pixels in colour."""
+    return channels == 3 < min(height, width) or (channels == 1 and height == width != 3)
 
 
 def _probabilities(y, classes, dtype):
@@ -190,7 +191,7 @@ def _probabilities(y, classes, dtype):
             )
         return np.eye(classes, dtype=dtype)[y]
     check_soft_targets(y, (len(y), classes))
-    return y.astype(dtype, copy=False)
+    return y.astype(dtype)
 
 
 def _mix(share, a, b):

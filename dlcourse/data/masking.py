@@ -63,7 +63,7 @@ def sentence_pairs(tokens, context, rng, stride=None, start=CLS, stop=SEP):
     Tokens (N,) -> x (B, T), T = context: "start, span, stop, span, stop", and y (B, 1 + T): 0 where the second span follows the first and 1
     where it comes from elsewhere, then the tokens themselves, from which `masking` chooses. A pair begins at every `stride`-th token, None
     means where the one before ends. Raises ValueError for a text that is shorter than four spans."""
-    check_whole(context=context, stride=1 if stride is None else stride)
+    check_whole(context=context)
     tokens = np.asarray(tokens)
     first = (context - 3) // 2
     second = context - 3 - first
@@ -71,7 +71,9 @@ def sentence_pairs(tokens, context, rng, stride=None, start=CLS, stop=SEP):
         raise ValueError(
             f"{len(tokens)} tokens are too few for pairs of {first} and {second}: take a longer text, or a context of at least 5 and at most {len(tokens) // 4 + 3}"
         )
-    places = np.arange(0, len(tokens) - first - second + 1, stride or first + second)
+    stride = first + second if stride is None else stride
+    check_whole(stride=stride)
+    places = np.arange(0, len(tokens) - first - second + 1, stride)
     follows = rng.random(len(places)) < 0.5
     # elsewhere: in a circle at least a pair away from the span that follows
     possible = len(tokens) - second + 1
@@ -86,7 +88,7 @@ def sentence_pairs(tokens, context, rng, stride=None, start=CLS, stop=SEP):
         return np.full((len(places), 1), token)
 
     a, b = spans(places, first), spans(starts, second)
-    x = np.concatenate([marks(start), a, marks(stop), b, marks(stop)], axis=1).astype(np.int64)
+    x = np.concatenate([marks(start), a, marks(stop), b, marks(stop)], axis=1)
     return x, np.concatenate([np.where(follows, 0, 1)[:, None], x], axis=1)
 
 

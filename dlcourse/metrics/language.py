@@ -36,7 +36,7 @@ def spans(tags):
 
     A span begins at a B, or at an I behind an O or another type, as conlleval reads it (Tjong Kim Sang & Buchholz 2000).
     Raises ValueError for a tag that is not O, B-type or I-type."""
-    found, start, kind = [], 0, None
+    found, start, kind = [], None, None
     for i, tag in enumerate([*tags, "O"]):
         prefix, _, now = tag.partition("-")
         if not (tag == "O" or (prefix in ("B", "I") and now)):
@@ -64,7 +64,7 @@ def span_scores(predicted, wanted):
     return {
         "precision": hits / given if given else 0.0,
         "recall": hits / true if true else 0.0,
-        "f1": 2 * hits / (given + true) if given + true else 0.0,
+        "f1": 2 * hits / (given + true) if hits else 0.0,
     }
 
 

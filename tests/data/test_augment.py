@@ -5,8 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcourse.data import Batches
+from dlcourse.data import Batches, augment
 from dlcourse.data.augment import crop, cutout, flip, mixup, smooth
+from tests.data import augment_cases
+from tests.numpy import models
 
 CLASSES = 5
 ALL = [crop(2), crop(3, "constant"), flip(), cutout(3), mixup(0.4, CLASSES), smooth(0.1, CLASSES)]
@@ -61,17 +63,6 @@ def test_another_generator_changes_otherwise(change):
         assert not np.array_equal(one, other)
 
 
-@pytest.mark.parametrize("mode", ["reflect", "constant"])
-@property_of(padding=st.integers(0, 3), **batches)
-def test_a_crop_is_a_window_of_the_padded_image(mode, n, height, width, channels, seed, padding):
-    x, y = batch_of(n, height, width, channels, seed)
-    cropped, _ = crop(padding, mode)(x, y, np.random.default_rng(seed))
-    for image, new in zip(x, cropped, strict=True):
-        padded = np.pad(image, ((padding, padding), (padding, padding), (0, 0)), mode=mode)
-        shifts = range(2 * padding + 1)
-        assert any(np.array_equal(padded[top : top + height, left : left + width], new) for top in shifts for left in shifts)
-
-
 def test_every_place_of_a_crop_is_equally_likely():
     """The bright pixel in the middle shows where the window began: 9 places, each with probability 1/9."""
     n, middle = 9000, 3
@@ -81,16 +72,6 @@ def test_every_place_of_a_crop_is_equally_likely():
     places, counts = np.unique(cropped.reshape(n, -1).argmax(axis=1), return_counts=True)
     assert places.tolist() == [7 * row + column for row in (2, 3, 4) for column in (2, 3, 4)]
     assert abs(counts - n / 9).max() < 4 * np.sqrt(n * 8 / 81)  # four standard deviations
-
-
-@property_of(**batches)
-def test_a_flip_mirrors_or_does_nothing(n, height, width, channels, seed):
-    x, y = batch_of(n, height, width, channels, seed)
-    flipped, _ = flip()(x, y, np.random.default_rng(seed))
-    for image, new in zip(x, flipped, strict=True):
-        assert np.array_equal(new, image) or np.array_equal(new, image[:, ::-1])
-    twice, _ = flip()(flipped, y, np.random.default_rng(seed))  # the same draws: back again
-    assert np.array_equal(twice, x)
 
 
 def test_half_of_the_images_are_flipped():
@@ -165,16 +146,6 @@ def test_the_share_of_mixup_is_beta(alpha):
         assert abs(((mixed - 0.5) ** 2).mean() - (1 / 8 + 1 / (8 * (2 * alpha + 1)))) < 0.005
 
 
-@property_of(epsilon=st.floats(0, 0.99), **batches)
-def test_smooth_matches_its_formula(n, height, width, channels, seed, epsilon):
-    x, y = batch_of(n, height, width, channels, seed, np.float64)
-    same, q = smooth(epsilon, CLASSES)(x, y, np.random.default_rng(seed))
-    assert same is x
-    for label, row in zip(y, q, strict=True):
-        for k in range(CLASSES):
-            assert abs(row[k] - ((1 - epsilon) * (k == label) + epsilon / CLASSES)) < 1e-15
-
-
 def test_soft_labels_can_be_changed_again():
     x, y = batch_of(6, 4, 4, 1, 0, np.float64)
     q = mixup(1.0, CLASSES)(x, y, np.random.default_rng(0))[1]
@@ -184,73 +155,8 @@ def test_soft_labels_can_be_changed_again():
     np.testing.assert_array_equal(hard, q)
 
 
-X, Y = batch_of(4, 6, 6, 3, 0)
-RNG = np.random.default_rng(0)
-REFUSED = {
-    "padding": (lambda: crop(-1), "padding=-1: it must be a whole number of at least 0"),
-    "half a pixel": (lambda: crop(1.5), "padding=1.5: it must be a whole number"),
-    "mode": (lambda: crop(mode="wrap"), "mode='wrap': choose one of reflect, constant"),
-    "reflects too far": (lambda: crop(6)(X, Y, RNG), "padding=6 can't reflect images of 6 x 6: use at most 5, or mode='constant'"),
-    "cutout": (lambda: cutout(0), "size=0: it must be a whole number of at least 1"),
-    "alpha zero": (lambda: mixup(0.0), "alpha=0.0: it must be a positive number"),
-    "alpha NaN": (lambda: mixup(float("nan")), "alpha=nan: it must be a positive number"),
-    "classes": (lambda: mixup(classes=0), "classes=0: it must be a whole number of at least 1"),
-    "epsilon": (lambda: smooth(1.0), "epsilon=1.0: it is the share of probability"),
-    "epsilon below": (lambda: smooth(-0.1), "epsilon=-0.1"),
-    "smooth classes": (lambda: smooth(classes=2.5), "classes=2.5"),
-    "labels out of range": (
-        lambda: mixup(classes=3)(X, np.array([0, 1, 2, 3]), RNG),
-        "labels run from 0 to 3 but classes=3: pass the number",
-    ),
-    "negative labels": (
-        lambda: smooth(classes=3)(X, np.array([0, 1, 2, -1]), RNG),
-        "labels run from -1 to 2 but classes=3, numbered from 0: correct the 1 of 4 that are negative, the first at index 3",
-    ),
-    "labels from 1": (
-        lambda: smooth(classes=3)(X, np.array([1, 2, 3, 1]), RNG),
-        "labels run from 1 to 3 but classes=3, numbered from 0: subtract 1 where they count from 1, else pass the number",
-    ),
-    "labels as floats": (lambda: smooth(classes=3)(X, np.zeros(4), RNG), "do not fit 3 classes: pass floats of shape (4, 3)"),
-    "no probabilities": (lambda: smooth(classes=3)(X, np.ones((4, 3)), RNG), "4 of 4 soft targets are no probabilities"),
-}
-
-
-@pytest.mark.parametrize("case", REFUSED)
-def test_refused(case):
-    call, sentence = REFUSED[case]
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert sentence in str(caught.value) and "\n" not in str(caught.value)
-
-
-@each
-def test_only_batches_of_images(change):
-    for x, y, rng, sentence in [
-        (X.reshape(4, -1), Y, RNG, "x has shape (4, 108) but images are (N, H, W, C)"),
-        (X[0], Y, RNG, "a single image needs x[None]"),
-        (
-            X.transpose(0, 3, 1, 2),
-            Y,
-            RNG,
-            "x has shape (4, 3, 6, 6) with its 3 channels first, but images are (N, H, W, C): pass x.transpose(0, 2, 3, 1)",
-        ),
-        (X[:, None, :, :, 0], Y, RNG, "x has shape (4, 1, 6, 6) with its 1 channel first"),
-        (np.uint8(255 * X), Y, RNG, "x holds uint8: augmentation takes floats in [0, 1], for bytes that is np.float32(x) / 255"),
-        (X, Y[:3], RNG, "4 examples but 3 targets"),
-        (X, Y, 0, "rng is int: pass np.random.default_rng(seed)"),
-    ]:
-        with pytest.raises(ValueError) as caught:
-            change(x, y, rng)
-        assert sentence in str(caught.value)
-
-
-@each
-@pytest.mark.parametrize("shape", [(1, 9, 8), (3, 3, 8), (1, 1, 8), (8, 8, 8), (3, 5, 3), (1, 6, 1), (3, 2, 6)])
-def test_feature_maps_and_rows_are_taken(change, shape):
-    """Their first axis is 1 or 3 too, but they are no images with the channels first. (A crop of four pixels reflects none so small.)"""
-    x = np.random.default_rng(0).random((4, *shape), np.float32)
-    change = crop(2, "constant") if isinstance(change, crop) else change
-    assert change(x, Y, np.random.default_rng(0))[0].shape == x.shape
+def test_pixel_by_pixel():
+    augment_cases.check_augment(augment, models.raises)
 
 
 # ---------------------------------------------------------------- in mini-batches
@@ -288,19 +194,3 @@ def test_state_repeats_the_next_epoch():
     other.load_state(state)
     for one, two in zip(other, expected, strict=True):
         assert np.array_equal(one[0], two[0]) and np.array_equal(one[1], two[1])
-
-
-@pytest.mark.parametrize(
-    ("augment", "sentence"),
-    [
-        (flip(), "augment is flip() alone: pass a tuple, augment=(flip(),)"),
-        (flip, "augment is flip alone: pass a tuple"),
-        ((crop(), flip), "augment holds the class flip: call it, flip(), with its numbers"),
-        (("flip",), "augment holds 'flip': pass augmentations such as crop() and flip()"),
-        ("flip", "augment holds 'f'"),
-    ],
-)
-def test_batches_refuse_anything_else(augment, sentence):
-    with pytest.raises(ValueError) as caught:
-        Batches(X, Y, 2, RNG, augment=augment)
-    assert sentence in str(caught.value)

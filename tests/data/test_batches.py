@@ -1,9 +1,11 @@
 import json
 
 import numpy as np
-import pytest
 
 from dlcourse.data import Batches
+from dlcourse.data import batches as module
+from tests.data import batch_cases
+from tests.numpy import models
 
 X, Y = np.arange(20.0).reshape(10, 2), np.arange(10)
 
@@ -49,21 +51,8 @@ def test_state_survives_json_and_repeats_the_next_epoch():
     assert [y.tolist() for _, y in other] == expected
 
 
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        ((X[:0], Y[:0], 3, np.random.default_rng(0)), "no examples"),
-        ((X, Y[:9], 3, np.random.default_rng(0)), "10 examples but 9 targets"),
-        ((X, Y, 0, np.random.default_rng(0)), "batch_size=0"),
-        ((X, Y, 2.5, np.random.default_rng(0)), "batch_size=2.5"),
-        ((X, Y, True, np.random.default_rng(0)), "batch_size=True"),
-        ((X, Y, 11, np.random.default_rng(0), True, True), "leaves no batch"),
-        ((X, Y, 3, 0), "default_rng"),
-    ],
-)
-def test_refuses(arguments, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        Batches(*arguments)
+def test_example_by_example():
+    batch_cases.check_batches(module, models.raises)
 
 
 def test_steps_make_an_epoch_a_random_part():
@@ -75,5 +64,3 @@ def test_steps_make_an_epoch_a_random_part():
     assert len(np.unique(np.concatenate(first))) == 24, "no example twice in an epoch"
     assert not np.array_equal(np.concatenate(first), np.concatenate(second))
     assert len(Batches(x, x, 8, np.random.default_rng(0), steps=50)) == 13, "an epoch has no more"
-    with pytest.raises(ValueError, match="steps=0: it must be a whole number of at least 1"):
-        Batches(x, x, 8, np.random.default_rng(0), steps=0)

@@ -10,8 +10,9 @@ import pytest
 import sklearn.datasets
 
 from dlcourse import data
-from dlcourse.data import images
+from dlcourse.data import dataset, images
 from dlcourse.data.dataset import stratified
+from tests.data import batch_cases
 
 EMBEDDED = {
     "digits": ((8, 8, 1), 1797, 10),
@@ -102,6 +103,10 @@ def test_stratified_is_a_partition_that_the_seed_decides():
     assert [np.bincount(labels[part]).tolist() for part in parts] == [[7, 14, 49], [1, 2, 7], [2, 4, 14]]
     assert all((a == b).all() for a, b in zip(parts, stratified(labels, seed=3), strict=True))
     assert not all((a == b).all() for a, b in zip(parts, stratified(labels, seed=4), strict=True))
+
+
+def test_splits_example_by_example():
+    batch_cases.check_dataset(dataset)
 
 
 def test_unknown_name():

@@ -1,9 +1,12 @@
 """Masking and sentence pairs: how many, which, and what becomes of them."""
 
+import importlib
+
 import numpy as np
-import pytest
 
 from dlcourse.data import Batches, mask_tokens, masking, sentence_pairs
+from tests.data import masking_cases
+from tests.numpy import models
 
 
 def test_shares():
@@ -67,17 +70,5 @@ def test_pairs():
     assert len(sentence_pairs(tokens, 12, np.random.default_rng(0))[0]) == 33
 
 
-def test_refusals():
-    rng = np.random.default_rng(0)
-    x = np.array([[2, 7, 3], [2, 3, 0]])
-    for call, message in [
-        (lambda: mask_tokens(x, rng, 10), "sequence 1 holds special tokens alone"),
-        (lambda: masking(10, share=0.0), "share=0.0: hide more than 0"),
-        (lambda: masking(10, split=(0.8, 0.1, 0.2)), "three probabilities that sum to 1"),
-        (lambda: masking(4), "mask=4, special=.* with vocab=4"),
-        (lambda: masking(0), "vocab=0: it must be a whole number"),
-        (lambda: sentence_pairs(np.arange(30), 12, rng), "30 tokens are too few for pairs of 4 and 5"),
-        (lambda: sentence_pairs(np.arange(30), 4, rng), "too few for pairs"),
-    ]:
-        with pytest.raises(ValueError, match=message):
-            call()
+def test_token_by_token():
+    masking_cases.check_masking(importlib.import_module("dlcourse.data.masking"), models.raises)

@@ -9,26 +9,12 @@ import pytest
 
 from dlcourse import data
 from dlcourse.data import download, pydoc, texts
+from dlcourse.data import text as text_module
 from dlcourse.data.pydoc_paragraphs import COUNT, SHA256
-from dlcourse.data.text import Text
+from tests.data import batch_cases
+from tests.numpy import models
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
-
-
-class Characters:
-    """A tokeniser of single characters."""
-
-    def __init__(self, text):
-        self.characters = sorted(set(text))
-
-    def encode(self, text):
-        return [self.characters.index(character) for character in text]
-
-    def decode(self, tokens):
-        return "".join(self.characters[token] for token in tokens)
-
-    def __len__(self):
-        return len(self.characters)
 
 
 @pytest.fixture
@@ -54,21 +40,8 @@ def write(path, content):
 # ---------------------------------------------------------------- windows
 
 
-def test_windows_are_what_the_loop_gives(rng):
-    tokens = rng.integers(0, 9, 50)
-    x, y = data.windows(tokens, 7)
-    assert x.shape == y.shape == (43, 7)
-    for n in range(43):
-        assert x[n].tolist() == tokens[n : n + 7].tolist() and y[n].tolist() == tokens[n + 1 : n + 8].tolist()
-
-
-def test_windows_that_do_not_overlap_count_each_token_once():
-    x, y = data.windows(list(range(23)), 5, stride=5)
-    assert x.tolist() == np.arange(20).reshape(4, 5).tolist()
-    assert y.tolist() == np.arange(1, 21).reshape(4, 5).tolist()
-    x, y = data.windows(list(range(21)), 5, stride=5)
-    assert y[-1].tolist() == [16, 17, 18, 19, 20]
-    assert len(data.windows(list(range(20)), 5, stride=5)[0]) == 3
+def test_windows_token_by_token():
+    batch_cases.check_text(text_module, models.raises)
 
 
 def test_windows_take_no_memory():
@@ -78,33 +51,6 @@ def test_windows_take_no_memory():
     assert np.shares_memory(x, tokens) and np.shares_memory(y, tokens)
     with pytest.raises(ValueError, match="read-only"):
         x[0, 0] = 1
-
-
-@pytest.mark.parametrize(
-    ("tokens", "context", "complaint"),
-    [
-        ([1, 2, 3], 3, "3 tokens make no window of 3 and the token after it: take context=2 or less"),
-        ([0.5] * 9, 3, r"tokens are float64 of shape \(9,\): pass the list of whole numbers"),
-        ([[1, 2, 3]], 1, "pass the list"),
-        ([1, 2, 3], 0, "context=0"),
-    ],
-)
-def test_windows_refuse(tokens, context, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        data.windows(tokens, context)
-
-
-def test_text_becomes_a_dataset_whose_parts_are_encoded_apart():
-    text = Text("small", "abcabcabc", "bcab", "cabca", "here", "ours")
-    dataset = text.windows(Characters("abc"), 3)
-    assert dataset.classes == ("a", "b", "c")
-    assert dataset.train.x.tolist() == [[(i + j) % 3 for j in range(3)] for i in range(6)]
-    assert dataset.validation.x.tolist() == [[1, 2, 0]] and dataset.validation.y.tolist() == [[2, 0, 1]]
-    assert len(dataset.test.x) == 1
-    assert repr(text) == "Text(small: 9 / 4 / 5 characters)"
-    assert Text("small", "abcabc", "abca", "", "here", "ours").windows(Characters("abc"), 3).test.x.shape == (0, 3)
-    with pytest.raises(ValueError, match="small's validation text: 4 tokens make no window of 4"):
-        text.windows(Characters("abc"), 4)
 
 
 # ---------------------------------------------------------------- pydoc

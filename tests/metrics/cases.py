@@ -486,6 +486,69 @@ def check_paired(m):
         raises(ValueError, sentence, call)
 
 
+# ---------------------------------------------------------------- language
+
+SPANS = {
+    "": [],
+    "O": [],
+    "B-PER": [("PER", 0, 1)],
+    "B-PER I-PER O B-LOC": [("PER", 0, 2), ("LOC", 3, 4)],
+    "B-PER B-PER I-PER": [("PER", 0, 1), ("PER", 1, 3)],
+    "I-PER I-PER O": [("PER", 0, 2)],
+    "B-PER I-LOC I-LOC": [("PER", 0, 1), ("LOC", 1, 3)],
+    "O I-LOC B-LOC I-PER": [("LOC", 1, 2), ("LOC", 2, 3), ("PER", 3, 4)],
+    "B-X-Y I-X-Y": [("X-Y", 0, 2)],
+}
+
+
+def check_language(m):
+    assert type(m.perplexity(math.log(65))) is float
+    close(m.perplexity(math.log(65)), 65, 1e-14)
+    close(m.perplexity([0.0, math.log(2)]), [1.0, 2.0], 1e-15)
+    close(m.bits_per_byte(math.log(256), 10, 10), 8)  # equally likely bytes
+    close(m.bits_per_byte(2.0, 50, 200), 2 / math.log(2) / 4)
+    assert m.bits_per_byte(0.5, 1, 1) == 0.5 / math.log(2)
+    assert m.exact_match(["1999-12-31", "2000-01-01"], ["1999-12-31", "2001-01-01"]) == 0.5
+    assert m.exact_match([[1, 2], [3], [4]], [[1, 2], [3], [4, 4]]) == 2 / 3
+    for tags, expected in SPANS.items():
+        assert m.spans(tags.split()) == expected, tags
+    # wanted: 3 spans; predicted: one right, one with a wrong end, one of a wrong type, one where there is none
+    wanted = ["B-PER I-PER O O".split(), "B-LOC I-LOC O B-ORG O".split()]
+    predicted = ["B-PER I-PER O B-LOC".split(), "B-LOC O O B-PER O".split()]
+    assert m.span_scores(predicted, wanted) == {"precision": 1 / 4, "recall": 1 / 3, "f1": 2 / 7}
+    assert m.span_scores(wanted, predicted) == {"precision": 1 / 3, "recall": 1 / 4, "f1": 2 / 7}
+    assert m.span_scores(wanted, wanted) == {"precision": 1.0, "recall": 1.0, "f1": 1.0}
+    nothing = {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert m.span_scores([["O"]], [["O"]]) == m.span_scores([["O"]], [["B-X"]]) == m.span_scores([["B-X"]], [["O"]]) == nothing
+    # precisions 5/6, 3/5, 1/4 and 0 smoothed to 1/(2 * 3) of n-grams; equal lengths, so no penalty
+    close(m.bleu(["the cat sat on the mat"], ["the cat sits on the mat"]), 100 * (5 / 6 * 3 / 5 * 1 / 4 * 1 / 6) ** 0.25, 1e-6)
+    close(m.bleu(["a b c d e"], ["a b c d e"]), 100)
+    for kind in (tuple, np.array):
+        close(m.bleu(kind(["a b c d e"]), ["a b c d e"]), 100)
+        close(m.bleu(["a b c d e"], kind(["a b c d e"])), 100)
+    close(m.bleu(["a b c d"], ["a b c d e f"], tokenize="none"), 100 * math.exp(1 - 6 / 4), 1e-6)
+    close(m.bleu(["a b c d."], ["a b c d ."]), 100)  # cut by default, and as they are
+    assert m.bleu(["a b c d."], ["a b c d ."], "none") < 99
+    for sentence, call in (
+        ("0 tokens and 5 bytes: count those of the text that was evaluated", lambda: m.bits_per_byte(1.0, 0, 5)),
+        ("5 tokens and 0 bytes", lambda: m.bits_per_byte(1.0, 5, 0)),
+        ("1 predictions but 0 wanted", lambda: m.exact_match(["a"], [])),
+        ("1 predictions but 2 wanted", lambda: m.exact_match(["a"], ["a", "b"])),
+        ("no examples", lambda: m.exact_match([], [])),
+        ("2 predictions but 1 wanted", lambda: m.bleu(["a", "b"], ["a"])),
+        ("no examples", lambda: m.bleu([], [])),
+        ("1 predicted tags but 2 wanted", lambda: m.span_scores([["O"]], [["O", "O"]])),
+        ("1 predictions but 0 wanted", lambda: m.span_scores([["O"]], [])),
+        ("no examples", lambda: m.span_scores([], [])),
+        ("tag 'PER' at 0: write O, B-type or I-type", lambda: m.spans(["PER"])),
+        ("tag 'B-' at 1", lambda: m.spans(["O", "B-"])),
+        ("tag 'B' at 0", lambda: m.spans(["B"])),
+        ("tag 'O-PER' at 0", lambda: m.spans(["O-PER"])),
+        ("tag 'E-PER' at 0", lambda: m.spans(["E-PER"])),
+    ):
+        raises(ValueError, sentence, call)
+
+
 # ---------------------------------------------------------------- folds and columns
 
 

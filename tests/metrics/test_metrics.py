@@ -25,6 +25,7 @@ FEW = settings(max_examples=60, deadline=None)
         ("dlcourse.metrics.ranking", cases.check_ranking),
         ("dlcourse.metrics.calibration", cases.check_calibration),
         ("dlcourse.metrics.uncertainty", cases.check_uncertainty),
+        ("dlcourse.metrics.language", cases.check_language),
     ],
 )
 def test_against_slow_versions(module, check):

@@ -315,3 +315,22 @@ def check_everything(a, raises):
     check_manners(a)
     check_layout(a)
     check_refusals(a, raises)
+
+
+# ---------------------------------------------------------------- dlcourse.positions
+
+
+def check_positions(positions, raises):
+    for context, width in ((5, 6), (1, 2), (60, 8), (0, 4)):
+        table = positions.sinusoidal(context, width)
+        assert table.shape == (context, width) and table.dtype == np.float64
+        for t in range(context):
+            for i in range(width // 2):
+                angle = t / 10000 ** (2 * i / width)
+                assert abs(table[t, 2 * i] - math.sin(angle)) < 1e-12 and abs(table[t, 2 * i + 1] - math.cos(angle)) < 1e-12
+    raises(ValueError, "width=7 is odd, but sines and cosines come in pairs: take width=8", lambda: positions.sinusoidal(4, 7))
+    for heads, length in ((1, 3), (2, 4), (3, 5), (8, 2)):
+        bias = positions.alibi(heads, length)
+        wanted = [[[-(2 ** (-8 * h / heads)) * abs(i - j) for j in range(length)] for i in range(length)] for h in range(1, heads + 1)]
+        assert bias.shape == (heads, length, length) and bias.dtype == np.float64
+        assert_close("ALiBi", bias, np.array(wanted), 1e-15)

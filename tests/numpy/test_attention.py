@@ -1,17 +1,15 @@
 """Attention: values against one query at a time, gradients by differences and against PyTorch, blocks against the whole, memory, refusals."""
 
-import math
 import tracemalloc
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dlcourse import positions
 from dlcourse.errors import need
 from dlcourse.numpy import attention as a
-from tests.gradients import assert_close, relative
+from tests.gradients import assert_close
 from tests.numpy import attention_cases as cases
 from tests.numpy import models
 from tests.numpy.attention_cases import Case
@@ -129,18 +127,5 @@ def test_rope_depends_on_distance_alone(rng):
     assert abs((a.rope(q, 3)[0] * a.rope(k, 1)[0]).sum() - (a.rope(q, 1)[0] * a.rope(k, 3)[0]).sum()) > 1e-3
 
 
-def test_sinusoidal():
-    table = positions.sinusoidal(50, 8)
-    for t in (0, 1, 49):
-        for i in range(4):
-            angle = t / 10000 ** (2 * i / 8)
-            assert abs(table[t, 2 * i] - math.sin(angle)) < 1e-12 and abs(table[t, 2 * i + 1] - math.cos(angle)) < 1e-12
-    with pytest.raises(ValueError, match="width=7 is odd, but sines and cosines come in pairs: take width=8"):
-        positions.sinusoidal(4, 7)
-
-
-def test_alibi():
-    assert_close("8 heads", positions.alibi(8, 3)[:, 2, 0], [-2 * 2.0**-h for h in range(1, 9)], 1e-15)
-    bias = positions.alibi(2, 4)
-    assert bias.shape == (2, 4, 4) and bias[0, 3].tolist() == [-3 / 16, -2 / 16, -1 / 16, 0.0] and bias[1, 2, 0] == -2 / 256
-    assert relative(bias, bias.swapaxes(1, 2)) == 0
+def test_positions_as_their_formulas_say():
+    cases.check_positions(positions, models.raises)

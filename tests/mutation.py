@@ -4,8 +4,10 @@ A test suite that a flipped sign survives proves nothing. `syntax_mutants` makes
 `mutations`; `replaced` makes one by hand. A mutant is killed when a check raises."""
 
 import ast
+import contextlib
 import copy
 import inspect
+import signal
 import types
 
 ARITHMETIC = {ast.Add: [ast.Sub], ast.Sub: [ast.Add], ast.Mult: [ast.Div], ast.Div: [ast.Mult]}
@@ -139,10 +141,30 @@ def build(name, source):
     return module
 
 
-def survives(check, *arguments):
-    """Whether a check passes on a mutant. Any exception kills."""
+@contextlib.contextmanager
+def within(seconds):
+    """Raise TimeoutError after so many seconds of processor time; there is no limit where the system has no such clock."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def stop(*_):
+        raise TimeoutError(f"longer than {seconds} s")
+
+    before = signal.signal(signal.SIGVTALRM, stop)
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
     try:
-        check(*arguments)
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
+
+
+def survives(check, seconds=60.0):
+    """Whether a check passes on a mutant, within so many seconds of processor time. Any exception kills."""
+    try:
+        with within(seconds):
+            check()
     except Exception:
         return False
     return True

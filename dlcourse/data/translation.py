@@ -93,22 +93,22 @@ def apart(sources, targets, seed, shares=(0.9, 0.05)):
     """(train, validation, test) Texts of which no two share a source or a target: pairs that do are kept together.
 
     Groups of pairs that hang together come in an order drawn from `seed`, until each share of the pairs is reached."""
-    root = {}
+    together, root = list(zip(sources, targets, strict=True)), {}
 
     def find(item):
         while root.setdefault(item, item) != item:
             root[item] = item = root[root[item]]  # halve the way of the next search
         return item
 
-    for texts in zip(sources, targets, strict=True):
-        root[find((0, texts[0]))] = find((1, texts[1]))
+    for source, target in together:
+        root[find(("source", source))] = find(("target", target))
     groups = {}
-    for texts in zip(sources, targets, strict=True):
-        groups.setdefault(find((0, texts[0])), []).append(texts)
+    for source, target in together:
+        groups.setdefault(find(("source", source)), []).append((source, target))
     groups = list(groups.values())
     order = np.random.default_rng(seed).permutation(len(groups))
     sizes = np.cumsum([len(groups[i]) for i in order])
-    cuts = np.searchsorted(sizes, np.cumsum(shares) * sizes[-1]) + 1
+    cuts = np.searchsorted(sizes, np.cumsum(shares) * len(together)) + 1
     return tuple(
         Texts(*zip(*(pair for i in part for pair in groups[i]), strict=True))
         if len(part)

@@ -48,7 +48,7 @@ class BPETokenizer(Tokenizer):
                     f"merge {rank} joins {a!r} and {b!r}, but {unknown[0]!r} is no token: take merges and vocabulary of one training"
                 )
             ids = self.vocab[a], self.vocab[b]
-            self._rank.setdefault(ids, rank)
+            self._rank.setdefault(ids, len(self._rank))  # a merge that comes again counts once
             self._new[ids] = self.vocab[a + b]
         self._bytes = [t.encode() if t in self.special else _bytes_of(t) for t in self.tokens]
         self._single = [self.vocab[SPELLING[byte]] for byte in range(256)]

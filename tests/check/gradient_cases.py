@@ -51,6 +51,11 @@ def small_and_deaf(x):
     return 1e-10 * x.sum(), lambda dy: 1e-10 * np.ones_like(x)
 
 
+def a_little_wrong(x):
+    """By less than a ten-thousandth of the largest entry, and yet no multiple of the right gradient."""
+    return (x * x).sum(), lambda dy: 2 * dy * x * [1.00009, 0.99901]
+
+
 def almost_linear(x):
     return x * x, lambda dy: 2 * dy * x * (1 + 1e-7 * dy)
 
@@ -194,6 +199,7 @@ RUNS = {
     "another seed": (square(lambda g: -g), (A,), {"seed": 3}),
     "forgiving": (square(lambda g: 1.0001 * g), (A,), {"tolerance": 1e-2}),
     "a builtin": (max, (A,), {}),
+    "a little": (a_little_wrong, (np.array([0.5, 0.05]),), {}),
     "hardly": (square(at((0, 0), lambda g: 1.003 * g)), (A,), {}),
     "the sixth digit": (square(lambda g: 1.000004 * g), (A,), {}),
     "the eighth digit": (square(lambda g: 1.00000002 * g), (A,), {"tolerance": 1e-9}),
@@ -343,6 +349,7 @@ EXPECTED = {  # what is judged, {what fails: why}, causes
         {"y, backward": "ValueError: The truth value of an array with more than one element is ambiguous. Use a.any() or a.all()"},
         [],
     ),
+    "a little": ("x", {"x": "along a random direction the slope is 0.000442, backward says 0.000416"}, []),
     "hardly": (
         "x",
         {"x": "along a random direction the slope is 4.19913, backward says 4.19905"},

@@ -83,17 +83,23 @@ class Named:
 # ---------------------------------------------------------------- dlcourse.data.text
 
 
-class Letters:
-    """A tokeniser of single letters, a to e."""
+class Characters:
+    """A tokeniser of single characters."""
+
+    def __init__(self, text):
+        self.characters = sorted(set(text))
 
     def encode(self, text):
-        return ["abcde".index(letter) for letter in text]
+        return [self.characters.index(character) for character in text]
 
     def decode(self, tokens):
-        return "".join("abcde"[token] for token in tokens)
+        return "".join(self.characters[token] for token in tokens)
 
     def __len__(self):
-        return 5
+        return len(self.characters)
+
+
+LETTERS = Characters("abcde")
 
 
 def check_text(m, raises):
@@ -115,10 +121,10 @@ def check_text(m, raises):
         ("tokens are int64 of shape (10, 10)", lambda: m.windows(tokens.reshape(10, 10), 5)),
         ("100 tokens make no window of 100 and the token after it: take context=99 or less", lambda: m.windows(tokens, 100)),
         ("0 tokens make no window of 3 and the token after it: take context=1 or less", lambda: m.windows(tokens[:0], 3)),
-        ("t's test text: 2 tokens make no window of 4", lambda: m.Text("t", "abcde", "abcdeab", "ab", "", "").windows(Letters(), 4)),
+        ("t's test text: 2 tokens make no window of 4", lambda: m.Text("t", "abcde", "abcdeab", "ab", "", "").windows(LETTERS, 4)),
     ):
         raises(ValueError, message, call)
-    found = m.Text("t", "abcdeabc", "abcdeabcdeabc", "", "made", "free").windows(Letters(), 4)
+    found = m.Text("t", "abcdeabc", "abcdeabcdeabc", "", "made", "free").windows(LETTERS, 4)
     assert found.name == "t" and found.classes == tuple("abcde") and (found.source, found.licence) == ("made", "free")
     assert found.train.x.tolist() == [[0, 1, 2, 3], [1, 2, 3, 4], [2, 3, 4, 0], [3, 4, 0, 1]] and found.train.y[-1].tolist() == [4, 0, 1, 2]
     assert found.validation.x.tolist() == [[0, 1, 2, 3], [4, 0, 1, 2], [3, 4, 0, 1]] and found.validation.y[0].tolist() == [1, 2, 3, 4]
@@ -134,6 +140,80 @@ def check_text(m, raises):
             done += len(piece)
         assert list(m.by_position(pieces, shares)) == parts
     assert inspect.signature(m.by_position).parameters["shares"].default == (0.9, 0.05)
+
+
+# ---------------------------------------------------------------- dlcourse.data.translation
+
+
+def slow_apart(sources, targets, seed, shares):
+    """Groups grow until no two of them share a text; they are numbered by their first pair."""
+    groups = [[i] for i in range(len(sources))]
+    for texts in (sources, targets):
+        for text in dict.fromkeys(texts):
+            hits = [group for group in groups if any(texts[i] == text for i in group)]
+            groups = [group for group in groups if group not in hits] + [sorted(i for group in hits for i in group)]
+    groups.sort()
+    parts, done = [[], [], []], 0
+    for place in np.random.default_rng(seed).permutation(len(groups)):
+        parts[sum(done >= edge * len(sources) for edge in np.cumsum(shares))] += groups[place]
+        done += len(groups[place])
+    return [(tuple(sources[i] for i in part), tuple(targets[i] for i in part)) for part in parts]
+
+
+def check_translation(m, raises):
+    tokens = Characters("0123456789+")  # + 0 1 ... 9
+    x, y = m.pairs(["1+2", "9"], ["3", "10"], tokens)
+    assert x.tolist() == [[5, 3, 6, 1, 7, 0], [13, 0, 0, 1, 5, 4]] and y.tolist() == [[7, 2, -100], [5, 4, 2]]
+    assert x.dtype == y.dtype == np.int64
+    x, y = m.pairs(["1+2"], ["3"], tokens, 5, 4)
+    assert x.tolist() == [[5, 3, 6, 0, 0, 1, 7, 0, 0]] and y.tolist() == [[7, 2, -100, -100]]
+    x, y = m.pairs(["1", ""], ["", "12"], tokens, source=1, target=3)
+    assert x.tolist() == [[5, 1, 0, 0], [0, 1, 5, 6]] and y.tolist() == [[2, -100, -100], [5, 6, 2]]
+    for given, text in (
+        ([5, 3, 6, 2, 7], "1+2"),
+        (np.array([1, 5, 2, 6, 0, -100]), "1"),
+        ([0, 1, 5, -100, 3], "1+"),
+        ([2, 5], ""),
+        ([3], "+"),
+        ([], ""),
+    ):
+        assert m.text_of(given, tokens) == text
+    train, rest = m.Texts(("1+2", "9+9"), ("3", "18")), m.Texts(("10+20",), ("30",))
+    every = m.Pairs("sums", train, rest, m.Texts(("1",), ("111",)), "made", "free")
+    assert every.texts() == ["1+2", "9+9", "3", "18"]
+    assert repr(every) == "Pairs(sums: 2 / 1 / 1 pairs, '1+2' -> '3')"
+    for options, lengths in (({}, (5, 4)), ({"source": 7}, (7, 4)), ({"target": 6}, (5, 6))):
+        found = every.encode(tokens, **options)
+        for part, texts in ((found.train, train), (found.validation, rest), (found.test, every.test)):
+            assert all(map(np.array_equal, part, m.pairs(*texts, tokens, *lengths)))
+        assert found.classes == ("<pad>", "<start>", "<stop>", *"+0123456789") and found.tokenizer is tokens
+        assert (found.name, found.source, found.licence) == ("sums", "made", "free")
+    for message, call in (
+        ("2 sources but 1 targets: each needs the other", lambda: m.pairs(["1", "2"], ["1"], tokens)),
+        ("there are no pairs", lambda: m.pairs([], [], tokens)),
+        (
+            "1 of 2 sources are longer than source=2 tokens (the longest has 3): pass source=3, or leave them out",
+            lambda: m.pairs(["12", "123"], ["1", "2"], tokens, 2),
+        ),
+        (
+            "2 of 3 targets are longer than target=2 tokens (the longest has 4, START included): pass target=4, or leave them out",
+            lambda: m.pairs(["1"] * 3, ["12", "1", "123"], tokens, None, 2),
+        ),
+        ("source=0: it must be a whole number of at least 1", lambda: m.pairs([""], ["12"], tokens, 0)),
+        ("target=0: it must be a whole number of at least 1", lambda: m.pairs(["1"], [""], tokens, 1, 0)),
+    ):
+        raises(ValueError, message, call)
+    for seed, (count, different, shares) in enumerate(
+        ((60, 40, (0.6, 0.2)), (60, 90, (0.9, 0.05)), (30, 8, (0.5, 0.25)), (9, 30, (0.1, 0.1)))
+    ):
+        rng = np.random.default_rng(seed)
+        sources, targets = (tuple(f"{side}{i}" for i in rng.integers(0, different, count)) for side in "ab")
+        parts = m.apart(sources, targets, seed, shares)
+        assert [tuple(part) for part in parts] == slow_apart(sources, targets, seed, shares)
+        assert type(parts) is tuple and all(type(part) is m.Texts for part in parts)
+    assert len(m.apart(("x", "y"), ("y", "x"), 0, (0.5, 0.5))[0].sources) == 1, "a source may be another's target"
+    raises(ValueError, "shorter", lambda: m.apart(("a", "b"), ("c",), 0))
+    assert inspect.signature(m.apart).parameters["shares"].default == (0.9, 0.05)
 
 
 # ---------------------------------------------------------------- dlcourse.data.dataset

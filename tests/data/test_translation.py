@@ -3,25 +3,22 @@
 import datetime
 import re
 
-import numpy as np
 import pytest
 
 from dlcourse import data
+from dlcourse.data import translation
 from dlcourse.data.generated import FORMATS, MONTHS
-from dlcourse.data.translation import IGNORED, PAD, START, STOP, apart
-from tests.data.test_text import Characters, folder, write  # noqa: F401
+from dlcourse.data.translation import IGNORED, PAD, START, STOP
+from tests.data import batch_cases
+from tests.data.batch_cases import Characters
+from tests.data.test_text import folder, write  # noqa: F401
+from tests.numpy import models
 
 TOKENS = Characters("0123456789+")
 
 
-def test_the_layout_by_hand():
-    x, y = data.pairs(["1+2", "9"], ["3", "10"], TOKENS)
-    one, two, three, nine, zero, plus = (3 + k for k in (2, 3, 4, 10, 1, 0))  # TOKENS are + 0 1 ... 9
-    assert x.tolist() == [[one, plus, two, START, three, PAD], [nine, PAD, PAD, START, one, zero]]
-    assert y.tolist() == [[three, STOP, IGNORED], [one, zero, STOP]]
-    x, y = data.pairs(["1+2"], ["3"], TOKENS, source=5, target=4)
-    assert x.tolist() == [[one, plus, two, PAD, PAD, START, three, PAD, PAD]]
-    assert y.tolist() == [[three, STOP, IGNORED, IGNORED]]
+def test_pair_by_pair():
+    batch_cases.check_translation(translation, models.raises)
 
 
 def test_what_is_given_is_what_was_said_one_step_before():
@@ -46,21 +43,6 @@ def test_text_of_turns_tokens_back():
     assert data.text_of([START, 5, STOP, 6, PAD, IGNORED], TOKENS) == "1"
     assert dataset.classes[:4] == ("<pad>", "<start>", "<stop>", "+")
     assert len(dataset.classes) == len(TOKENS) + 3
-
-
-@pytest.mark.parametrize(
-    ("arguments", "complaint"),
-    [
-        ((["1", "2"], ["1"], TOKENS), "2 sources but 1 targets"),
-        (([], [], TOKENS), "no pairs"),
-        ((["1", "123"], ["1", "2"], TOKENS, 2), r"1 of 2 sources are longer than source=2 tokens \(the longest has 3\): pass source=3"),
-        ((["1"], ["12"], TOKENS, None, 2), r"1 of 1 targets are longer than target=2 tokens \(the longest has 3, START included\)"),
-        ((["1"], ["12"], TOKENS, 0), "source=0"),
-    ],
-)
-def test_pairs_refuse(arguments, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        data.pairs(*arguments)
 
 
 # ---------------------------------------------------------------- generated
@@ -145,18 +127,6 @@ def test_generated_sets_refuse():
 
 def line(english, chinese):
     return f"{english}\t{chinese}\tCC-BY 2.0 (France) Attribution: tatoeba.org #1 (a) & #2 (b)\n"
-
-
-def test_pairs_that_share_a_sentence_stay_together():
-    rng = np.random.default_rng(0)
-    sources = [f"s{i}" for i in rng.integers(0, 150, 200)]
-    targets = [f"t{i}" for i in rng.integers(0, 400, 200)]
-    parts = apart(sources, targets, seed=0, shares=(0.6, 0.2))
-    assert sorted(pair for part in parts for pair in zip(*part, strict=True)) == sorted(zip(sources, targets, strict=True))
-    for side in (0, 1):
-        train, validation, test = (set(part[side]) for part in parts)
-        assert not train & validation and not train & test and not validation & test
-    assert all(part.sources for part in parts)
 
 
 def test_tatoeba(folder):  # noqa: F811

@@ -4,28 +4,17 @@ import json
 from pydoc_data.topics import topics
 
 import pytest
-import regex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcourse.text import BPETokenizer
+from dlcourse.text import BPETokenizer, bpe
 from dlcourse.text.bpe import SPELLING, split
+from tests.numpy import models
+from tests.text import cases
+from tests.text.cases import GPT2, TEXTS
 from tests.text.timing import train_half_a_megabyte
 
 ENGLISH = "\n".join(topics.values())
-GPT2 = regex.compile(r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+")
-SAMPLES = [
-    "It's 2024, and they'll pay $3.50  for  x_1²!",
-    "學而時習之，不亦說乎？有朋自遠方來，不亦樂乎？",
-    "def f(x):\n\treturn {k: v**2 for k, v in x}  # squares\n\n\n",
-    "naïve café — Ελλάς Ⅷ ½ ①, हिन्दी, العربية, e\u0301",
-    "👩‍👩‍👧‍👦 🇨🇳 🤖!!",
-    " ",
-    "  a",
-    "a  ",
-    "\r\n\x1c\x1d\u00a0\u3000 x\u200b\u2028",
-    "",
-]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 # Of the characters that Python's tables do not know yet, newer tables of other libraries may know the kind.
 ASSIGNED = st.text(st.one_of(st.characters(exclude_categories=["Cs", "Cn"]), st.sampled_from(" 'sat9\n")), max_size=40)
@@ -33,7 +22,7 @@ ASSIGNED = st.text(st.one_of(st.characters(exclude_categories=["Cs", "Cn"]), st.
 
 @pytest.fixture(scope="module")
 def trained():
-    return BPETokenizer.train([ENGLISH[:60_000], *SAMPLES], 700)
+    return BPETokenizer.train([ENGLISH[:60_000], *TEXTS], 700)
 
 
 @pytest.fixture(scope="module")
@@ -75,7 +64,7 @@ def test_encoding_is_the_librarys(trained, library, text):
     assert trained.encode(text) == library.encode(text).ids
 
 
-@pytest.mark.parametrize("text", [*SAMPLES, ENGLISH[-30_000:]], ids=lambda text: repr(text[:12]))
+@pytest.mark.parametrize("text", [*TEXTS, ENGLISH[-30_000:]], ids=lambda text: repr(text[:12]))
 def test_samples_are_the_librarys(trained, library, text):
     ids = library.encode(text)
     assert split(text) == GPT2.findall(text)
@@ -88,7 +77,7 @@ def test_training_is_the_librarys(special):
     """Same merges, same numbers: ties go to the pair with the smaller numbers in both."""
     from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-    texts = [ENGLISH[:100_000], *SAMPLES]
+    texts = [ENGLISH[:100_000], *TEXTS]
     theirs = Tokenizer(models.BPE())
     theirs.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     trainer = trainers.BpeTrainer(
@@ -150,6 +139,10 @@ def test_bad_input_is_refused(trained):
         BPETokenizer.train("a", 300)
     with pytest.raises(ValueError, match=r"character 0 is half a surrogate"):
         BPETokenizer.train(["\udfff"], 300)
+
+
+def test_byte_by_byte():
+    cases.check_bpe(bpe, models.raises)
 
 
 def test_a_vocabulary_must_fit_its_merges(trained):

@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dlcourse.text import WordPieceTokenizer
+from dlcourse.text import WordPieceTokenizer, wordpiece
 from dlcourse.text.wordpiece import basic
-from tests.text.test_bpe import SAMPLES
+from tests.numpy import models
+from tests.text import cases
+from tests.text.cases import TEXTS
 from tests.text.timing import train_half_a_megabyte
 
 ENGLISH = "\n".join(topics.values())
@@ -24,7 +26,7 @@ def is_settled(text):
 
 @pytest.fixture(scope="module", params=[True, False], ids=["lower", "cased"])
 def trained(request):
-    return WordPieceTokenizer.train([ENGLISH[:60_000], *SAMPLES], 900, lower=request.param)
+    return WordPieceTokenizer.train([ENGLISH[:60_000], *TEXTS], 900, lower=request.param)
 
 
 @functools.cache
@@ -47,7 +49,7 @@ def test_encoding_is_the_librarys(trained, text):
     assert trained.encode(text) == library_of(trained).encode(text).ids
 
 
-@pytest.mark.parametrize("text", [*SAMPLES, ENGLISH[-30_000:], "a" * 101, "ΟΔΟΣ İstanbul"], ids=lambda text: repr(text[:12]))
+@pytest.mark.parametrize("text", [*TEXTS, ENGLISH[-30_000:], "a" * 101, "ΟΔΟΣ İstanbul"], ids=lambda text: repr(text[:12]))
 def test_samples_are_the_librarys(trained, text):
     theirs = library_of(trained).encode(text)
     assert trained.encode(text) == theirs.ids and trained.pieces(text) == theirs.tokens
@@ -66,13 +68,6 @@ def test_pieces_inside_a_word_begin_with_two_signs():
     assert "".join(pieces).replace("##", "") == "lowerest"
     assert not pieces[0].startswith("##") and all(piece.startswith("##") for piece in pieces[1:]) and len(pieces) > 1
     assert tokenizer.decode(tokenizer.encode("Lowest  NEWER")) == "lowest newer"
-
-
-def test_longest_piece_first_is_greedy():
-    vocab = {token: i for i, token in enumerate(["[UNK]", "ab", "abc", "##cd", "##d", "##e"])}
-    tokenizer = WordPieceTokenizer(vocab, special=("[UNK]",))
-    assert tokenizer.pieces("abcd") == ["abc", "##d"]
-    assert tokenizer.pieces("abcde abx") == ["abc", "##d", "##e", "[UNK]"]
 
 
 def test_count_merges_as_bpe_and_ratio_takes_what_is_always_together():
@@ -111,10 +106,8 @@ def test_basic_words_hold_no_space(text):
         assert word and not any(c.isspace() for c in word)
 
 
-def test_basic():
-    assert basic("Héllo,\tWORLD! x²\u0000") == ["hello", ",", "world", "!", "x²"]
-    assert basic("Héllo", lower=False) == ["Héllo"]
-    assert basic("学习AI") == ["学", "习", "ai"]
+def test_piece_by_piece():
+    cases.check_wordpiece(wordpiece, models.raises)
 
 
 def test_bad_input_is_refused(trained):

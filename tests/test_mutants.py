@@ -26,6 +26,7 @@ from tests.numpy import (
     count_cases,
     difference_cases,
     generate_cases,
+    learner_cases,
     losses_cases,
     models,
     recurrent_cases,
@@ -109,6 +110,10 @@ def check_cnn(cnn, _=None):
 def check_resnet(resnet, _=None):
     models.check_block(resnet)
     models.check_resnet(resnet)
+
+
+def check_learner(learner, _=None):
+    learner_cases.check_learner(learner, models.raises)
 
 
 def check_recurrent(recurrent, _=None):
@@ -276,6 +281,7 @@ MODULES = {
     "dlcourse.numpy.attention": check_attention,
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
+    "dlcourse.numpy.learner": check_learner,
     "dlcourse.numpy.autograd": check_autograd,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
@@ -1034,6 +1040,26 @@ FAMOUS = [
     ),
     ("dlcourse.metrics.language", "perplexity of nats as if they were bits", "else math.exp(loss)", "else 2**loss"),
     ("dlcourse.metrics.language", "bits a token, not a byte", "loss * tokens / (size * math.log(2))", "loss / math.log(2)"),
+    ("dlcourse.data.translation", "a decoder that is given what it shall say", "[START, *answer]", "[*answer, STOP]"),
+    ("dlcourse.data.translation", "padding that counts", "target), IGNORED, np.int64)", "target), PAD, np.int64)"),
+    ("dlcourse.data.translation", "parts that share a target", '= find(("target", target))', '= find(("source", source))'),
+    ("dlcourse.text.merges", "words counted once, however often they occur", "sign * times[place]", "sign"),
+    ("dlcourse.text.merges", "pairs that overlap", "            i += 2\n", "            i += 1\n"),
+    (
+        "dlcourse.text.bpe",
+        "merges from the left, not the first learned first",
+        "min(pairwise(ids), key=lambda pair: self._rank.get(pair, len(self._rank)))",
+        "next((pair for pair in pairwise(ids) if pair in self._rank), None)",
+    ),
+    ("dlcourse.text.wordpiece", "the shortest piece first", "range(len(word), start, -1)", "range(start + 1, len(word) + 1)"),
+    ("dlcourse.numpy.learner", "gradients that pile up", "            model.zero_gradients()\n", ""),
+    ("dlcourse.numpy.learner", "evaluation in the mode of training", "self.model.eval()\n        check_batch", "check_batch"),
+    (
+        "dlcourse.numpy.learner",
+        "workers weighted by their positions, those that do not count among them",
+        "float(np.count_nonzero(t[part] != IGNORED) / np.count_nonzero(t != IGNORED))",
+        "share",
+    ),
     (
         "dlcourse.positions",
         "first all sines, then all cosines",

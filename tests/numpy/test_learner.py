@@ -5,6 +5,8 @@ import numpy as np
 from dlcourse.config import MLPConfig
 from dlcourse.initial import initial_state
 from dlcourse.numpy import MLP, SGD, Learner
+from dlcourse.numpy import learner as module
+from tests.numpy import learner_cases, models
 from tests.numpy.models import slow_mlp
 
 
@@ -15,18 +17,8 @@ def learner_of(dropout=0.0, seed=0, dtype=np.float64):
     return Learner(model, SGD(model), seed=seed)
 
 
-def test_gradients_do_not_pile_up_over_calls(rng):
-    learner = learner_of()
-    batch = rng.normal(size=(5, 4)), rng.integers(0, 3, size=5)
-    first, second = learner.gradients(batch), learner.gradients(batch)
-    assert first[0] == second[0]
-    assert all(np.array_equal(g, second[1][name]) for name, g in first[1].items())
-
-
-def test_the_seed_of_the_learner_draws_the_masks(rng):
-    batch = rng.normal(size=(5, 4)), rng.integers(0, 3, size=5)
-    losses = [learner_of(0.5, seed).step(batch, 0.1) for seed in (0, 0, 1)]
-    assert losses[0] == losses[1] != losses[2]
+def test_whole_batches_by_hand():
+    learner_cases.check_learner(module, models.raises)
 
 
 def test_step_returns_the_loss_before_the_update(rng):

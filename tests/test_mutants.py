@@ -327,6 +327,8 @@ SAME_LENGTH = "the caches of all blocks hold equally many tokens"
 ALREADY_COUNTED = "`apply` has counted the gradients"
 COMPARED = "their lengths were compared"
 LAST_AXIS = "of two axes the last is meant where none is named"
+ANY_CACHE = "a cache of any size gives the same"
+ONE_PART = "without the shortcut a copy is made, or a factor of 1 applied"
 NO_SUCH_FLOAT = "a float near 1, less 1, is never exactly a power of ten"
 EQUIVALENT = {
     **{
@@ -514,6 +516,45 @@ EQUIVALENT = {
     ("dlcourse.check.gradient", "_reason", "abs(factor * mean - 1) < 0.001 -> abs(factor * mean - 1) <= 0.001"): NO_SUCH_FLOAT,
     ("dlcourse.check.gradient", "_reason", "abs(factor / total - 1) < 0.001 -> abs(factor / total - 1) <= 0.001"): NO_SUCH_FLOAT,
     ("dlcourse.data.augment", "_mix", "1 -> 2"): ANY_NEGATIVE,
+    **{
+        ("dlcourse.numpy.learner", function, what): why
+        for function, what, why in (
+            ("Learner._logits", "if len(parts) == 1 -> if False", ONE_PART),
+            ("Learner._logits", "1 -> 0", ONE_PART),
+            ("Learner._logits", "0 -> -1 (number 2)", "there is one part: the first is the last"),
+            ("Learner._logits", "zip(*parts, strict=True) -> zip(*parts)", "every part has two logits"),
+            ("Learner._logits", "True -> False", "every part has two logits"),
+            ("Learner._loss", "if weights[0] == 1 -> if False", ONE_PART),
+            ("Learner._loss", "1 -> 2", ONE_PART),
+            ("Learner._loss", "1 -> 0", ONE_PART),
+            *(
+                ("Learner._loss", f"0 -> -1{n}", "all but pretraining have one weight")
+                for n in (" (number 2)", " (number 3)", " (number 4)", " (number 5)")
+            ),
+            ("Learner._loss", "1 -> 2 (number 2)", ANY_NEGATIVE),
+            ("Learner._weights", "return (share,) -> return (share,)", "a tuple of one"),
+        )
+    },
+    **{
+        (f"dlcourse.text.{name}", f"{kind}.__init__", what): ANY_CACHE
+        for name, kind, number in (("bpe", "BPETokenizer", " (number 2)"), ("wordpiece", "WordPieceTokenizer", ""))
+        for what in ("2 ** 16 -> 2", "2 ** 16 -> 16", f"2 -> 3{number}", f"2 -> 1{number}", "16 -> 17", "16 -> 15")
+    },
+    ("dlcourse.text.bpe", "BPETokenizer.__init__", "256 -> 255"): "no text has a byte 255 in UTF-8",
+    ("dlcourse.text.bpe", "_spellings", "256 -> 255 (number 2)"): "byte 255 is a visible one",
+    ("dlcourse.text.bpe", "_ranges", "sys.maxunicode + 1 -> sys.maxunicode"): "the last code points are no characters",
+    ("dlcourse.text.bpe", "_ranges", "sys.maxunicode + 1 -> sys.maxunicode - 1"): "the last code points are no characters",
+    ("dlcourse.text.bpe", "_ranges", "1 -> 0"): "the last code points are no characters",
+    ("dlcourse.text.bpe", "_ranges", "zip(starts, ends, strict=True) -> zip(starts, ends)"): "every range has two ends",
+    ("dlcourse.text.bpe", "_ranges", "True -> False"): "every range has two ends",
+    (
+        "dlcourse.text.merges",
+        "learn",
+        "if score is not None -> if True",
+    ): "counts of other pairs stay, and what is queued already is not queued again",
+    ("dlcourse.text.merges", "learn", "list(word) -> word"): "a word is read, and then replaced",
+    ("dlcourse.text.merges", "learn", "+1 -> 1"): "the same number",
+    ("dlcourse.text.merges", "learn", "+1 -> 1 (number 2)"): "the same number",
     ("dlcourse.data.masking", "_check_masking", "abs(sum(split) - 1) > 1e-09 -> abs(sum(split) - 1) >= 1e-09"): NO_SUCH_FLOAT,
     ("dlcourse.data.masking", "mask_tokens", "drawn.argsort(axis=1) -> drawn.argsort()"): LAST_AXIS,
     ("dlcourse.data.masking", "mask_tokens", "drawn.argsort(axis=1).argsort(axis=1) -> drawn.argsort(axis=1).argsort()"): LAST_AXIS,

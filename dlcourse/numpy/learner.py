@@ -131,12 +131,11 @@ class Learner:
         """(loss, backward) of a batch, or of a part of it whose means count `weights` in those of the whole."""
         operation = getattr(*LOSSES[self.loss])
         if self.loss == "pretraining":
-            check_positions(targets[:, 1:], logits[0])
             return operation(*logits, targets, weights)
         if self._has_classes(targets):
             check_positions(targets, logits)
         else:  # (B, O), as the logits
-            targets = targets.reshape(len(targets), -1).astype(logits.dtype, copy=False)
+            targets = targets.reshape(len(targets), -1)
         if weights[0] == 0:
             return 0.0, lambda: np.zeros_like(logits)
         loss, backward = operation(logits, targets)

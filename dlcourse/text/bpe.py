@@ -122,6 +122,7 @@ def _pattern():
 def _ranges(*categories):
     """The characters of these Unicode categories, as a set in a regular expression."""
     codes = [c for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c)) in categories]
-    starts = [c for i, c in enumerate(codes) if i == 0 or codes[i - 1] != c - 1]
-    ends = [c for i, c in enumerate(codes) if i + 1 == len(codes) or codes[i + 1] != c + 1]
+    known = set(codes)
+    starts = [c for c in codes if c - 1 not in known]
+    ends = [c for c in codes if c + 1 not in known]
     return "".join(f"\\U{a:08x}-\\U{b:08x}" for a, b in zip(starts, ends, strict=True))

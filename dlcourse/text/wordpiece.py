@@ -113,7 +113,7 @@ def basic(text, lower=True):
     """BERT's first cut: words between spaces; punctuation and Chinese characters are words of their own.
 
     Control characters go; with `lower` capitals and accents do, too."""
-    text = "".join(" " if c.isspace() else c for c in text if not _is_control(c))
+    text = "".join(c for c in text if not _is_control(c))
     text = "".join(f" {c} " if _is_chinese(c) else c for c in text)
     if lower:
         text = "".join(

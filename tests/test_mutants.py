@@ -6,8 +6,10 @@ A mutant that no check can find is listed under EQUIVALENT with the reason why i
 
 import importlib
 import inspect
+import tempfile
 import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -33,6 +35,7 @@ from tests.numpy import (
     regression_cases,
     schedule_cases,
     transformer_cases,
+    views_cases,
 )
 from tests.text import cases as text_cases
 
@@ -252,6 +255,19 @@ def check_wordpiece(wordpiece, _=None):
     text_cases.check_wordpiece(wordpiece, models.raises)
 
 
+def check_characters(characters, _=None):
+    text_cases.check_characters(characters, models.raises)
+
+
+def check_tokenizer(tokenizer, _=None):
+    with tempfile.TemporaryDirectory() as folder:
+        text_cases.check_tokenizer(tokenizer, models.raises, Path(folder))
+
+
+def check_views(views, _=None):
+    views_cases.check_views(views, models.raises)
+
+
 def check_positions(positions, _=None):
     attention_cases.check_positions(positions, models.raises)
 
@@ -305,6 +321,9 @@ MODULES = {
     "dlcourse.text.merges": check_merges,
     "dlcourse.text.bpe": check_bpe,
     "dlcourse.text.wordpiece": check_wordpiece,
+    "dlcourse.text.characters": check_characters,
+    "dlcourse.text.tokenizer": check_tokenizer,
+    "dlcourse.views": check_views,
     "dlcourse.positions": check_positions,
     "dlcourse.generate": check_generate,
     "dlcourse.check.gradient": check_gradient,
@@ -1093,6 +1112,9 @@ FAMOUS = [
         "next((pair for pair in pairwise(ids) if pair in self._rank), None)",
     ),
     ("dlcourse.text.wordpiece", "the shortest piece first", "range(len(word), start, -1)", "range(start + 1, len(word) + 1)"),
+    ("dlcourse.views", "a mirror image upside down", "part[:, :, ::-1]", "part[:, ::-1]"),
+    ("dlcourse.text.characters", "the rarest characters kept", "(-counts[c], c)", "(counts[c], c)"),
+    ("dlcourse.text.tokenizer", "the shortest special token that fits", "sorted(self.special, reverse=True)", "sorted(self.special)"),
     ("dlcourse.numpy.learner", "gradients that pile up", "            model.zero_gradients()\n", ""),
     ("dlcourse.numpy.learner", "evaluation in the mode of training", "self.model.eval()\n        check_batch", "check_batch"),
     (

@@ -6,9 +6,14 @@ import pytest
 from dlcourse import views
 from dlcourse.config import CNNConfig
 from dlcourse.data.dataset import Dataset, Split
+from tests.numpy import models, views_cases
 from tests.test_boundary import each_backend, learner_of, refusal
 
 CONFIG = CNNConfig((6, 6, 2), channels=(3,), kernel=3, padding=1, hidden=(5,), outputs=4)
+
+
+def test_image_by_image():
+    views_cases.check_views(views, models.raises)
 
 
 @each_backend

@@ -42,7 +42,8 @@ class Tokenizer:
         check_text(text)
         if not (special and self.special):
             return self._encode(text)
-        names = sorted(self.special, key=len, reverse=True)  # the longest that fits
+        # the longest that fits: a name stands before those with which it begins
+        names = sorted(self.special, reverse=True)
         parts = re.split("(" + "|".join(map(re.escape, names)) + ")", text)
         ids = []
         for i, part in enumerate(parts):  # text and special tokens alternate
@@ -66,7 +67,7 @@ class Tokenizer:
         """Write the tokeniser as JSON."""
         data = {"format": FORMAT, "kind": self.kind, "special": self.special, **self._options()}
         data["vocab"] = self.vocab
-        Path(path).write_text(json.dumps(data, ensure_ascii=False), encoding="utf-8")
+        Path(path).write_bytes(json.dumps(data, ensure_ascii=False).encode())
 
     @classmethod
     def load(cls, path):
@@ -91,7 +92,7 @@ class Tokenizer:
 def read(path):
     """The JSON object of a tokeniser file of this version."""
     try:
-        data = json.loads(Path(path).read_text(encoding="utf-8"))
+        data = json.loads(Path(path).read_bytes().decode())
     except ValueError as error:  # JSON and UTF-8
         raise ValueError(f"{path} is no tokeniser file ({error}): write one with save()") from error
     if not isinstance(data, dict) or not {"format", "kind", "vocab"} <= set(data):

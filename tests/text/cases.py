@@ -236,3 +236,111 @@ def check_wordpiece(m, raises):
     ):
         raises(ValueError, message, call)
     assert len(m.WordPieceTokenizer.train(["abab"], 9)) == 9
+
+
+# ---------------------------------------------------------------- dlcourse.text.characters, dlcourse.text.tokenizer
+
+
+def check_characters(m, raises):
+    plain = m.CharTokenizer.train(["cab", "学a"], special=("<pad>",))
+    assert plain.tokens == ("<pad>", "a", "b", "c", "学") and plain.unknown is None and plain.kind == "characters"
+    assert plain.encode("学a") == [4, 1] and plain.decode([3, 0, 4]) == "c<pad>学" and plain.encode("a<pad>a", special=True) == [1, 0, 1]
+    assert plain._options() == {"unknown": None} and m.CharTokenizer.train(["ba"]).tokens == ("a", "b")
+    kept = m.CharTokenizer.train(["zzbbca", "bz"], 4, ("<end>",), "<unk>")  # z and b three times; of a and c, once each, none
+    assert kept.tokens == ("<end>", "<unk>", "b", "z") and kept.special == ("<end>", "<unk>")
+    assert kept.encode("abz!") == [1, 2, 3, 1] and kept.decode([1, 2]) == "<unk>b" and kept._options() == {"unknown": "<unk>"}
+    assert m.CharTokenizer.train(["zzbbca"], 4, unknown="<unk>").tokens == ("<unk>", "a", "b", "z")
+    assert m.CharTokenizer.train(["ab"], None, ("<unk>", "<end>"), "<unk>").tokens == ("<unk>", "<end>", "a", "b")
+    assert m.CharTokenizer.train(["ab"], 1, unknown="<unk>").tokens == ("<unk>",)
+    assert m.CharTokenizer.train(["aabbc"], 3).tokens == ("a", "b", "c")
+    for message, call in (
+        ("the character '好' was not in the texts of the training: train with it, or with unknown='<unk>'", lambda: plain.encode("a好")),
+        ("unknown='?' is no special token: name it in special, too", lambda: m.CharTokenizer({"a": 0, "?": 1}, unknown="?")),
+        ("the token 'ab' is not one character: list it as special", lambda: m.CharTokenizer({"a": 0, "ab": 1})),
+        ("the token '' is not one character", lambda: m.CharTokenizer({"a": 0, "": 1})),
+        ("vocab_size=2, but the special tokens and the characters of the texts are 3 already", lambda: m.CharTokenizer.train(["aabbc"], 2)),
+        ("are 4 already", lambda: m.CharTokenizer.train(["aabbc"], 3, ("<end>",))),
+        ("are 2 already", lambda: m.CharTokenizer.train(["aabbc"], 1, ("<end>",), "<unk>")),
+        ("pass a list, [text]", lambda: m.CharTokenizer.train("ab")),
+    ):
+        raises(ValueError, message, call)
+
+
+def check_tokenizer(m, raises, folder):
+    class Letters(m.Tokenizer):
+        kind = "letters"
+
+        def __init__(self, vocab, special=(), spare=0):
+            super().__init__(vocab, special)
+            self.spare = spare
+
+        def _encode(self, text):
+            return [self.vocab[letter] for letter in text]
+
+        def _decode(self, ids):
+            return "".join(self.tokens[i] for i in ids)
+
+        def _options(self):
+            return {"spare": self.spare}
+
+    letters = Letters({"b": 1, "a": 0, "<": 2, ">": 3, "<a>": 4, "<a>b": 5}, ("<a>", "<a>b"), spare=7)
+    assert letters.tokens == ("a", "b", "<", ">", "<a>", "<a>b") and letters.vocab == {token: i for i, token in enumerate(letters.tokens)}
+    assert len(letters) == 6 and letters.special == ("<a>", "<a>b") and repr(letters) == "Letters(6 tokens)"
+    assert letters.encode("a<a>ba") == [0, 2, 0, 3, 1, 0] and letters.encode("a<a>ba<a>", special=True) == [0, 5, 0, 4]  # the longest
+    assert letters.encode("<a>b", special=True) == [5] and letters.encode("", special=True) == [] == letters.encode("")
+    assert Letters({"a": 0}).encode("aa", special=True) == [0, 0] and m.Tokenizer({"a": 0})._options() == {}
+    assert letters.decode([0.0, 5]) == "a<a>b" and letters.decode([]) == "" and letters.pieces("ab") == ["a", "b"]
+    path = folder / "letters.json"
+    letters.save(path)
+    data = m.read(path)
+    assert data == {"format": 1, "kind": "letters", "special": ["<a>", "<a>b"], "spare": 7, "vocab": letters.vocab}
+    assert list(data["vocab"]) == list(letters.tokens) and "学" in Letters({"学": 0}).tokens
+    loaded = Letters.load(path)
+    assert loaded.vocab == letters.vocab and loaded.special == letters.special and loaded.spare == 7
+    Letters({"学": 0}).save(folder / "chinese.json")
+    assert '"学"' in (folder / "chinese.json").read_text(encoding="utf-8")
+    written = {
+        "other": '{"format": 1, "kind": "bytes", "vocab": {}}',
+        "old": '{"format": 0, "kind": "letters", "vocab": {}}',
+        "half": '{"format": 1, "kind"',
+        "list": '["format", "kind", "vocab"]',
+        "lacking": '{"format": 1, "kind": "letters"}',
+        "more": '{"format": 1, "kind": "letters", "vocab": {}, "size": 3}',
+        "wrong": '{"format": 1, "kind": "letters", "vocab": 3}',
+    }
+    for name, content in written.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    (folder / "bytes").write_bytes(b"\xff\xfe")
+    for message, call in (
+        (
+            "holds a tokeniser of the kind 'bytes', not 'letters': dlcourse.text.load reads every kind",
+            lambda: Letters.load(folder / "other"),
+        ),
+        ("has format 0, and this version of dlcourse reads 1", lambda: Letters.load(folder / "old")),
+        ("is no tokeniser file (", lambda: Letters.load(folder / "half")),
+        ("is no tokeniser file (", lambda: Letters.load(folder / "bytes")),
+        ("is no tokeniser file: it lacks format, kind or vocab", lambda: Letters.load(folder / "list")),
+        ("is no tokeniser file: it lacks format, kind or vocab", lambda: Letters.load(folder / "lacking")),
+        ("is not whole (", lambda: Letters.load(folder / "more")),
+        ("is not whole (", lambda: Letters.load(folder / "wrong")),
+        ("the numbers of the 2 tokens are not 0 to 1, each once: number them without holes", lambda: Letters({"a": 0, "b": 2})),
+        ("the numbers of the 2 tokens are not 0 to 1", lambda: Letters({"a": 1, "b": 1})),
+        ("the special token '<b>' is not in the vocabulary: give it a number there", lambda: Letters({"a": 0}, ("a", "<b>"))),
+        ("token 6, but this tokeniser has 0 to 5: decode with the tokeniser that encoded", lambda: letters.decode([0, 6])),
+        ("token -1, but this tokeniser has 0 to 5", lambda: letters.decode([-1])),
+        ("a text is a str, not bytes: decode bytes", lambda: letters.encode(b"a")),
+        ("character 1 is half a surrogate pair (U+D800), which is no text", lambda: letters.encode("a\ud800")),
+        ("texts is one str", lambda: m.check_texts("ab")),
+        ("a text is a str, not int", lambda: m.check_texts(["a", 3])),
+        ("a special token is a name such as '<end>', not ''", lambda: m.number(["a"], ("<end>", ""))),
+        ("a special token is a name such as '<end>', not 3", lambda: m.number(["a"], (3,))),
+        ("the special token 'a' is there twice: give it a name", lambda: m.number(["b", "a"], ("<end>", "a"))),
+        ("the special token '<end>' is there twice", lambda: m.number(["b", "a"], ("<end>", "<pad>", "<end>"))),
+        ("vocab_size=3, but all are 4 already: ask for at least 4", lambda: m.check_size(3, 4, "all")),
+        ("vocab_size=True, but", lambda: m.check_size(True, 1, "all")),
+        ("vocab_size=4.0, but", lambda: m.check_size(4.0, 1, "all")),
+    ):
+        raises(ValueError, message, call)
+    m.check_size(4, 4, "all")
+    assert m.number(["b", "a"], ("<end>",)) == {"<end>": 0, "b": 1, "a": 2}
+    assert m.check_texts(text for text in ("a", "b")) == ["a", "b"] and m.check_texts([]) == []

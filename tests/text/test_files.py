@@ -6,6 +6,9 @@ import pytest
 
 from dlcourse import text
 from dlcourse.text import BPETokenizer, CharTokenizer, WordPieceTokenizer
+from dlcourse.text import tokenizer as tokenizer_module
+from tests.numpy import models
+from tests.text import cases
 
 TEXT = "the cat sat on the mat, the bat 学而時習之 🤖"
 
@@ -16,6 +19,10 @@ def tokenizers():
         BPETokenizer.train([TEXT], 270, special=("<end>",)),
         WordPieceTokenizer.train([TEXT], 60, lower=False),
     ]
+
+
+def test_what_all_share(tmp_path):
+    cases.check_tokenizer(tokenizer_module, models.raises, tmp_path)
 
 
 @pytest.mark.parametrize("tokenizer", tokenizers(), ids=lambda tokenizer: tokenizer.kind)

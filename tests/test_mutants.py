@@ -16,7 +16,7 @@ import pytest
 
 from dlcourse.text.wordpiece import SCORES
 from tests.check import gradient_cases
-from tests.data import augment_cases, batch_cases, masking_cases
+from tests.data import augment_cases, batch_cases, grammar_cases, masking_cases
 from tests.metrics import cases as metric_cases
 from tests.mutation import build, replaced, survives, syntax_mutants
 from tests.numpy import (
@@ -235,6 +235,10 @@ def check_text(text, _=None):
     batch_cases.check_text(text, models.raises)
 
 
+def check_grammar(grammar, _=None):
+    grammar_cases.check_grammar(grammar, models.raises)
+
+
 def check_translation(translation, _=None):
     batch_cases.check_translation(translation, models.raises)
 
@@ -314,6 +318,7 @@ MODULES = {
     "dlcourse.data.text": check_text,
     "dlcourse.data.dataset": check_dataset,
     "dlcourse.data.translation": check_translation,
+    "dlcourse.data.grammar": check_grammar,
     "dlcourse.differences": check_differences,
     "dlcourse.operations": check_operations,
     "dlcourse.regression": check_regression,
@@ -348,6 +353,8 @@ COMPARED = "their lengths were compared"
 LAST_AXIS = "of two axes the last is meant where none is named"
 ANY_CACHE = "a cache of any size gives the same"
 ONE_PART = "without the shortcut a copy is made, or a factor of 1 applied"
+TWO_VECTORS = "an inner product of two vectors"
+BELOW_ROUNDING = "what is left of the sentence is below the rounding of the sum"
 NO_SUCH_FLOAT = "a float near 1, less 1, is never exactly a power of ten"
 EQUIVALENT = {
     **{
@@ -535,6 +542,30 @@ EQUIVALENT = {
     ("dlcourse.check.gradient", "_reason", "abs(factor * mean - 1) < 0.001 -> abs(factor * mean - 1) <= 0.001"): NO_SUCH_FLOAT,
     ("dlcourse.check.gradient", "_reason", "abs(factor / total - 1) < 0.001 -> abs(factor / total - 1) <= 0.001"): NO_SUCH_FLOAT,
     ("dlcourse.data.augment", "_mix", "1 -> 2"): ANY_NEGATIVE,
+    **{
+        ("dlcourse.data.grammar", "_choices", what): "there is a chance for each noun"
+        for what in (
+            "zip(allowed, chances, strict=True) -> zip(allowed, chances)",
+            "zip(allowed, chances, strict=True) -> zip(allowed, chances) (number 2)",
+            "True -> False",
+            "True -> False (number 2)",
+        )
+    },
+    ("dlcourse.data.grammar", "_entropies", "1.0 -> 2.0"): "any logarithm that is finite: it is multiplied by p = 0",
+    (
+        "dlcourse.data.grammar",
+        "Grammar.entropy",
+        "self._visits(length) @ _entropies(self._machine.probabilities) -> _entropies(self._machine.probabilities) @ self._visits(length)",
+    ): TWO_VECTORS,
+    (
+        "dlcourse.data.grammar",
+        "Grammar.markov_entropy",
+        "share[seen] @ _entropies(joint[seen] / share[seen, None]) -> _entropies(joint[seen] / share[seen, None]) @ share[seen]",
+    ): TWO_VECTORS,
+    ("dlcourse.data.grammar", "Grammar._visits", "total += state -> total -= state"): "it is divided by its own sum",
+    ("dlcourse.data.grammar", "Grammar._visits", "state.sum() > 1e-16 -> state.sum() >= 1e-16"): BELOW_ROUNDING,
+    ("dlcourse.data.grammar", "Grammar._visits", "state.sum() -> state.mean()"): BELOW_ROUNDING,
+    ("dlcourse.data.grammar", "_Machine.__init__", "1 -> 2"): "any negative number says that nothing follows",
     **{
         ("dlcourse.numpy.learner", function, what): why
         for function, what, why in (
@@ -1112,6 +1143,19 @@ FAMOUS = [
         "next((pair for pair in pairwise(ids) if pair in self._rank), None)",
     ),
     ("dlcourse.text.wordpiece", "the shortest piece first", "range(len(word), start, -1)", "range(start + 1, len(word) + 1)"),
+    ("dlcourse.data.grammar", "an entropy in bits", "np.log(np.where(p > 0, p, 1.0))", "np.log2(np.where(p > 0, p, 1.0))"),
+    (
+        "dlcourse.data.grammar",
+        "a verb that agrees with the noun before it",
+        "NOUNS.index(waiting[-1])",
+        "NOUNS.index(last.split()[-1] if last.split()[-1] in NOUNS else waiting[-1])",
+    ),
+    (
+        "dlcourse.data.grammar",
+        "the mean entropy of all states, however often they are met",
+        "self._visits(length) @ _entropies",
+        "np.mean(self._visits(length) > 0) * _entropies",
+    ),
     ("dlcourse.views", "a mirror image upside down", "part[:, :, ::-1]", "part[:, ::-1]"),
     ("dlcourse.text.characters", "the rarest characters kept", "(-counts[c], c)", "(counts[c], c)"),
     ("dlcourse.text.tokenizer", "the shortest special token that fits", "sorted(self.special, reverse=True)", "sorted(self.special)"),

@@ -5,7 +5,7 @@ Sentences such as "the dogs that a cat near the birds chases bark and the fox ru
     text        = sentence sentence ...
     sentence    = clause ("and" clause)* "."
     clause      = noun-phrase verb
-    noun-phrase = noun ("near" noun)* ["that" noun-phrase verb]
+    noun-phrase = noun ["near" noun | "that" noun-phrase verb]
     noun        = "the" (any noun) | "a" (a singular one)
 
 A verb agrees in number with the noun it belongs to, and each noun prefers one of the verbs. That noun may lie far back, behind
@@ -167,7 +167,7 @@ class _Machine:
         """The distribution over the states after one more token: q_s' = sum_s q_s P(s' | s)."""
         possible = self.following >= 0
         shares = (state[:, None] * self.probabilities)[possible]
-        return np.bincount(self.following[possible], shares, minlength=len(state))
+        return np.bincount(self.following[possible], shares)  # each state follows another
 
 
 _machine = functools.cache(_Machine)
@@ -192,9 +192,9 @@ def _choices(last, waiting, depth):
         return {
             noun: (p, (noun, (*waiting, noun))) for noun, p in zip(allowed, chances, strict=True)
         }
-    if last in VERBS and not waiting:
+    if not waiting:  # the verb that ends a clause
         return {"and": (AND, ("and", ())), ".": (1 - AND, (".", ()))}
-    # a noun, or the verb of a clause inside: the last noun that waits takes its verb
+    # a noun, one behind "near", or the verb of a clause inside: the last noun that waits takes its verb
     row = {}
     if last in NOUNS:
         row["near"] = (NEAR, ("near", waiting))
@@ -209,4 +209,4 @@ def _choices(last, waiting, depth):
 
 def _entropies(p):
     """- sum_v p_v log p_v of each row, with 0 log 0 = 0."""
-    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=-1)
+    return -(p * np.log(np.where(p > 0, p, 1.0))).sum(axis=1)

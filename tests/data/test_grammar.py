@@ -1,41 +1,16 @@
 """The grammar: its entropy by sums over all texts, by sampling and as printed; its texts; what it refuses."""
 
-import itertools
-
 import numpy as np
-import pytest
 
 from dlcourse import data
+from dlcourse.data import grammar as module
 from dlcourse.data.grammar import NOUNS, TOKEN, VERBS, WORDS, Grammar
+from tests.data import grammar_cases
+from tests.numpy import models
 
 
-def enumerated(grammar, length):
-    """(probability, tokens) of every text of so many tokens, by walking through all of them."""
-    texts = [(1.0, [0])]
-    for _ in range(length):
-        x = np.array([tokens for _, tokens in texts])
-        following = np.exp(grammar.log_probabilities(x)[:, -1])
-        texts = [(p * q, [*tokens, v]) for (p, tokens), row in zip(texts, following, strict=True) for v, q in enumerate(row) if q > 0]
-    return texts
-
-
-@pytest.mark.parametrize(("depth", "length"), [(1, 4), (2, 5), (3, 5)])
-def test_the_entropy_is_that_of_all_texts(depth, length):
-    grammar = Grammar(depth)
-    probabilities = np.array([p for p, _ in enumerated(grammar, length)])
-    np.testing.assert_allclose(probabilities.sum(), 1, rtol=1e-12)
-    np.testing.assert_allclose(grammar.entropy(length), -(probabilities * np.log(probabilities)).sum() / length, rtol=1e-12)
-
-
-def test_the_loss_of_a_table_of_pairs_is_that_of_all_texts():
-    grammar, length = Grammar(2), 5
-    joint = np.zeros((len(WORDS), len(WORDS)))
-    for p, tokens in enumerated(grammar, length):
-        for pair in itertools.pairwise(tokens):
-            joint[pair] += p / length
-    conditional = joint / np.maximum(joint.sum(axis=1, keepdims=True), 1e-300)
-    expected = -(joint[joint > 0] * np.log(conditional[joint > 0])).sum()
-    np.testing.assert_allclose(grammar.markov_entropy(length), expected, rtol=1e-12)
+def test_word_by_word():
+    grammar_cases.check_grammar(module, models.raises)
 
 
 def test_the_entropy_is_what_samples_show():
@@ -96,37 +71,8 @@ def test_each_noun_prefers_a_verb():
     assert row[[TOKEN[verb] for verb in VERBS[:4]]].sum() == 0
 
 
-def test_the_dataset():
-    dataset = Grammar().dataset(train=30, validation=10, test=5, length=16)
-    assert [part.x.shape for part in (dataset.train, dataset.validation, dataset.test)] == [(30, 16), (10, 16), (5, 16)]
-    assert dataset.train.x.dtype == np.int64 and dataset.classes == WORDS and len(Grammar()) == len(WORDS) == 22
-    again = Grammar().dataset(train=30, validation=10, test=5, length=16)
-    np.testing.assert_array_equal(dataset.train.x, again.train.x)
-    assert not np.array_equal(dataset.train.x[:5], dataset.test.x)
-    other = Grammar().dataset(train=30, validation=10, test=5, length=16, seed=1)
-    assert not np.array_equal(dataset.train.x, other.train.x)
-    text = "the dogs that a cat near the birds chases bark and the fox runs ."
-    assert Grammar().decode(Grammar().encode(text)) == text
-    assert np.isfinite(Grammar().log_probabilities(np.array([[0, *Grammar().encode(text)]]))).any(axis=2).all()
-
-
 def test_load_gives_the_documented_one():
     dataset = data.load("grammar")
     assert [len(part.x) for part in (dataset.train, dataset.validation, dataset.test)] == [20_000, 1_000, 1_000]
     assert dataset.shape == (64,) and "Grammar(depth=2), seed 0" in dataset.source
     assert data.where("grammar").startswith("generated")
-
-
-def test_refuses():
-    with pytest.raises(ValueError, match="depth=4 has 4,096 ways"):
-        Grammar(4)
-    with pytest.raises(ValueError, match="depth=0"):
-        Grammar(0)
-    with pytest.raises(ValueError, match="length=0"):
-        Grammar().entropy(0)
-    with pytest.raises(ValueError, match="count=0"):
-        Grammar().sample(0, 3, seed=0)
-    with pytest.raises(ValueError, match=r"row 1: 'bark' can't follow '. a dog' in Grammar\(depth=2\)"):
-        Grammar().log_probabilities(np.array([Grammar().encode(text) for text in (". a dog barks", ". a dog bark")]))
-    with pytest.raises(ValueError, match="begin with token 0"):
-        Grammar().log_probabilities(np.array([[1, 2]]))

@@ -51,7 +51,8 @@ class Learner:
         self.device = resolve_device(device)
         self.rng = np.random.default_rng(seed)
         self.workers = Workers(model, workers)
-        optimizer.each = self.workers.each
+        if optimizer is not None:  # without one a learner can still predict
+            optimizer.each = self.workers.each
 
     def step(self, batch, lr):
         """Update the parameters once -> loss before the update."""

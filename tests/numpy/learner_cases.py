@@ -143,8 +143,7 @@ def check_steps(m):
         state = learner.state()
         assert {name.split(".")[0] for name in state} == {"model", "optimizer", "rng"} and state["rng"].dtype == np.uint8
         expected = learner.step((x, labels), 0.1), learner.step((x, labels), 0.1)
-        other = m.Learner(model_of(config, seed=3), None, seed=1, workers=workers)
-        other.optimizer = SGD(other.model)
+        other = m.Learner(loaded := model_of(config, seed=3), SGD(loaded), seed=1, workers=workers)
         other.load_state(state)
         assert (other.step((x, labels), 0.1), other.step((x, labels), 0.1)) == expected
     drawn = [m.Learner(one := model_of(config), SGD(one), **options).step((x, labels), 0.1) for options in ({}, {"seed": 0}, {"seed": 1})]
@@ -156,6 +155,18 @@ def check_steps(m):
     second.load_state(state)
     assert second.step((x, labels), 0.1) == first.step((x, labels), 0.1), "the optimizer goes on, too"
     check_same(second.model.state(), first.model.state(), 1e-15)
+
+
+def check_optimizers(m):
+    """The optimizer shares the learner's threads, and a learner without one predicts."""
+    _, loss, x, labels, _ = next(batches())
+    wanted, _, logits = by_hand(model_of(NETWORK), loss, x, labels)
+    for workers in (1, 2):
+        learner = m.Learner(model := model_of(NETWORK), Adam(model), workers=workers)
+        assert learner.optimizer.each == learner.workers.each
+        learner = m.Learner(model_of(NETWORK), None, workers=workers)
+        assert_close("loss", learner.evaluate((x, labels))[0], wanted, 1e-12)
+        assert_close("logits", learner.predict(x), logits, 1e-12)
 
 
 def check_clip(m):
@@ -226,6 +237,7 @@ def check_refusals(m, raises):
 def check_learner(m, raises):
     check_gradients(m)
     check_steps(m)
+    check_optimizers(m)
     check_clip(m)
     check_batch_norm(m)
     check_refusals(m, raises)

@@ -120,6 +120,7 @@ def check_bpe(m, raises):
     two_ways = m.BPETokenizer(vocab, [("b", "c"), ("ab", "c"), ("a", "b"), ("a", "bc"), ("b", "c"), ("ab", "a")])
     assert [two_ways.tokens[i] for i in two_ways.encode_word("abcab")] == ["abc", "ab"]
     assert [two_ways.tokens[i] for i in two_ways.encode_word("ababa")] == ["ab", "aba"]
+    assert [two_ways.tokens[i] for i in m.BPETokenizer(vocab, [("b", "c"), ("a", "b")]).encode_word("abc")] == ["a", "bc"]
     assert two_ways.encode_word("b") == [vocab["b"]] and two_ways.encode_word("") == []
     for message, call in (
         ("the byte 33 has no token: a byte-level vocabulary begins with all 256", lambda: m.BPETokenizer({"a": 0}, [])),

@@ -248,8 +248,8 @@ class Lion(Optimizer):
 class Muon(Optimizer):
     """m <- mu m + (1 - mu) g,  w <- (1 - lr weight_decay) w - lr sqrt(max(1, rows / columns)) O((1 - mu) g + mu m)  (eq-muon).
 
-    O is `orthogonalize` with `iterations` rounds, for the singular vectors of a step count and not their values. A kernel counts
-    as the matrix of its filters. What has one axis takes w <- w - lr ((1 - mu) g + mu m). Jordan et al. 2024."""
+    O is `orthogonalize` with `iterations` rounds: it keeps the singular vectors and makes all singular values about one. A kernel
+    counts as the matrix whose rows are its filters. What has one axis takes w <- w - lr ((1 - mu) g + mu m). Jordan et al. 2024."""
 
     slots = ("m",)
 
@@ -283,7 +283,7 @@ class Muon(Optimizer):
 def orthogonalize(x, iterations=5):
     """O = U phi(phi(...(S / |x|))) V^T, x = U S V^T, phi(s) = a s + b s^3 + c s^5, `iterations` times  (eq-newton-schulz).
 
-    Products of matrices alone, in place of a decomposition: singular values between 0.002 |x| and |x| come to lie between
+    Products of matrices in place of a decomposition: five rounds bring singular values between 0.002 |x| and |x| to between
     0.68 and 1.21. x (rows, columns), |x| the root of the sum of its squares. Raises ValueError for another number of axes and
     for iterations below 1. Jordan et al. 2024."""
     check_matrix(x)

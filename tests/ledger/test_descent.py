@@ -519,9 +519,10 @@ def test_muon(rng):
     y = 3**0.5 * u @ vt @ x
     near(np.sqrt(np.mean(y**2)), np.sqrt(np.mean(x**2)), rtol=1e-12)
     # the operations of a round, and of five beside those of a layer
-    r, s, batch = 5, 11, 32
-    assert 2 * r * r * s + 2 * r**3 + 2 * r * r * s <= 6 * r * r * s
-    near(30 * r * r * s / (6 * r * s * batch), 5 * r / batch, rtol=1e-14)
+    r, side, batch = 5, 11, 32
+    assert 2 * r * r * side + 2 * r**3 + 2 * r * r * side <= 6 * r * r * side
+    near(30 * r * r * side / (6 * r * side * batch), 5 * r / batch, rtol=1e-14)
+    assert 5 * 1000 / 100_000 == 1 / 20 and 5 * 32 / 32 == 5  # the two layers of the page
 
 
 @pytest.mark.equation("eq-l2-descent")

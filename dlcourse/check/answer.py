@@ -28,9 +28,10 @@ def to_backend(value, backend):
     if backend == "torch":
         return need("torch", extra="torch").tensor(value)
     if backend == "mlx":
-        return need("mlx.core", extra="mlx").array(
-            value.astype(np.float32) if value.dtype.kind == "f" else value
-        )
+        mx = need("mlx.core", extra="mlx")
+        array = mx.array(value.astype(np.float32) if value.dtype.kind == "f" else value)
+        # MLX 0.32 can compute without end with an empty array that it took from NumPy
+        return array if value.size else mx.zeros(value.shape, array.dtype)
     return value.copy()
 
 

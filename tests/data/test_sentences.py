@@ -10,7 +10,8 @@ import pytest
 from dlcourse import data
 from dlcourse.data import questions, sentences
 from dlcourse.data.sentences import Sentence, first_pieces
-from tests.data.test_text import Characters, folder, write  # noqa: F401
+from tests.data.batch_cases import Characters
+from tests.data.test_text import folder, write  # noqa: F401
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 

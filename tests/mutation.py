@@ -148,14 +148,19 @@ def within(seconds):
         yield
         return
 
+    ended = False
+
     def stop(*_):
-        raise TimeoutError(f"longer than {seconds} s")
+        if not ended:
+            raise TimeoutError(f"longer than {seconds} s")
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    signal.setitimer(signal.ITIMER_VIRTUAL, seconds)
+    # again and again: Python swallows what is raised while it collects garbage
+    signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.2)
     try:
         yield
     finally:
+        ended = True
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
 

@@ -6,6 +6,7 @@ A test suite that a flipped sign survives proves nothing. `syntax_mutants` makes
 import ast
 import contextlib
 import copy
+import gc
 import inspect
 import signal
 import types
@@ -155,7 +156,8 @@ def within(seconds):
             raise TimeoutError(f"longer than {seconds} s")
 
     before = signal.signal(signal.SIGVTALRM, stop)
-    # again and again: Python swallows what is raised while it collects garbage
+    # Python swallows what is raised while it collects garbage, so it collects none, and the signal comes again and again
+    gc.disable()
     signal.setitimer(signal.ITIMER_VIRTUAL, seconds, 0.2)
     try:
         yield
@@ -163,6 +165,7 @@ def within(seconds):
         ended = True
         signal.setitimer(signal.ITIMER_VIRTUAL, 0)
         signal.signal(signal.SIGVTALRM, before)
+        gc.enable()
 
 
 def survives(check, seconds=60.0):

@@ -460,6 +460,7 @@ EQUIVALENT = {
     ("dlcourse.numpy.convolution", "max_pool2d", "stride < size -> stride <= size"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "_pad", "0 -> -1"): NO_PADDING,
     ("dlcourse.numpy.convolution", "_pad", "if padding == 0 -> if False"): NO_PADDING,
+    ("dlcourse.numpy.convolution", "_pad", "if value -> if True"): ADDS_ZERO,
     ("dlcourse.numpy.convolution", "_scatter", "3 -> 4 (number 2)"): FIRST_TWO,
     ("dlcourse.numpy.convolution", "_bands", "1 -> 2 (number 2)"): ANY_NEGATIVE,
     ("dlcourse.numpy.convolution", "_unfold", "1 -> 2 (number 8)"): ANY_NEGATIVE,

@@ -433,11 +433,11 @@ def _scaled(x):
 ALMOST = 1e-6
 
 
-def _rounds(x, iterations, coefficients=MUON):
+def _rounds(x, iterations, coefficients=MUON, gram=lambda x: x @ x.T, square=lambda a: a @ a):
     a, b, c = coefficients
     for _ in range(iterations):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        squares = gram(x)
+        x = a * x + (b * squares + c * square(squares)) @ x
     return x
 
 
@@ -445,30 +445,6 @@ def _entries(x, iterations):
     a, b, c = MUON
     for _ in range(iterations):
         x = a * x + b * x**3 + c * x**5
-    return x
-
-
-def _one_square(x, iterations):
-    a, b, c = MUON
-    for _ in range(iterations):
-        gram = x @ x.T
-        x = a * x + (b + c) * gram @ x
-    return x
-
-
-def _squared_entries(x, iterations):
-    a, b, c = MUON
-    for _ in range(iterations):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram**2) @ x
-    return x
-
-
-def _wrong_side(x, iterations):
-    a, b, c = MUON
-    for _ in range(iterations):
-        gram = x.T @ x
-        x = a * x + (b * gram + c * gram @ gram) @ x
     return x
 
 
@@ -550,15 +526,15 @@ orthogonalize.diagnose(
 )
 orthogonalize.diagnose(
     "the square of A is missing: c multiplies A A.",
-    lambda x, n: _one_square(_scaled(x), n),
+    lambda x, n: _rounds(_scaled(x), n, square=lambda a: a),
 )
 orthogonalize.diagnose(
     "A is squared entry by entry: A A is a product of matrices, A @ A.",
-    lambda x, n: _squared_entries(_scaled(x), n),
+    lambda x, n: _rounds(_scaled(x), n, square=lambda a: a**2),
 )
 orthogonalize.diagnose(
     "the product with X is on the wrong side. With A = X X^T it is (b A + c A A) X; with A = X^T X it is X (b A + c A A).",
-    lambda x, n: _wrong_side(_scaled(x), n),
+    lambda x, n: _rounds(_scaled(x), n, gram=lambda x: x.T @ x),
 )
 orthogonalize.diagnose(
     "where x has more rows than columns the result still lies on its side: transpose it back.",

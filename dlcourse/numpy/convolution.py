@@ -373,7 +373,8 @@ def _pad(x, padding, value):
     if padding == 0:
         return x
     padded = _padded_zeros(x.shape, padding, x.dtype)
-    padded += value
+    if value:  # adding a zero to every number would be a pass for nothing
+        padded += value
     _inside(padded, x.shape, padding)[...] = x
     return padded
 

@@ -166,7 +166,14 @@ def check_images(m, raises):
         raises(ValueError, message, lambda height=height, width=width: m.crop(5)(np.zeros((4, height, width, 1)), y, rng))
     for labels, message in (
         (np.array([0, 1, 2, 3]), "labels run from 0 to 3 but classes=3: pass the number of the data set's classes"),
-        (np.array([0, 1, 2, -1]), "labels run from -1 to 2 but classes=3, numbered from 0"),
+        (
+            np.array([0, 1, 2, -1]),
+            "labels run from -1 to 2 but classes=3, numbered from 0: correct the 1 of 4 that are negative, the first at index 3",
+        ),
+        (
+            np.array([1, 2, 3, 1]),
+            "labels run from 1 to 3 but classes=3, numbered from 0: subtract 1 where they count from 1, else pass the number",
+        ),
         (np.zeros(4), "soft targets of shape (4,) and dtype float64 do not fit 3 classes: pass floats of shape (4, 3)"),
         (np.eye(4, 3, dtype=int), "soft targets of shape (4, 3) and dtype int64 do not fit 3 classes: pass floats of shape (4, 3)"),
         (np.ones((4, 3)), "4 of 4 soft targets are no probabilities"),

@@ -36,6 +36,7 @@ def main(arguments):
         forget(ENVIRONMENT)
         print("The book was not built: the lines with WARNING or ERROR above name the file and the line to mend.")
         return 1
+    drop_unused_transparency(BUILD / "html" / "_images")
     pages = sum(1 for _ in (BUILD / "html").rglob("*.html"))
     print(f"{pages} pages in {time.perf_counter() - start:.0f} s. Open {INDEX.as_uri()}")
     return 0
@@ -45,6 +46,19 @@ def worth_reading(output):
     """The lines that say what is wrong; everything when none of them looks like it."""
     lines = re.sub(r"\x1b\[[0-9;]*m", "", output).splitlines()
     return [line for line in lines if re.search(r"\b(WARNING|ERROR|CRITICAL)\b", line)] or lines
+
+
+def drop_unused_transparency(folder):
+    """Write opaque pictures again as RGB: matplotlib stores an opacity for each pixel, which a reader would load with every figure."""
+    from PIL import Image
+
+    for path in folder.glob("*.png"):
+        with Image.open(path) as picture:
+            if picture.mode != "RGBA" or picture.getchannel("A").getextrema() != (255, 255):
+                continue
+            smaller = path.with_suffix(".part")
+            picture.convert("RGB").save(smaller, format="png", optimize=True)
+        os.replace(smaller, path)  # in one step: Sphinx does not copy a picture again that it finds there
 
 
 def forget(*folders):

@@ -27,7 +27,7 @@ COVERAGE_BAR = 95.0  # per cent of the lines of dlcourse
 MEASURED = ("ledger.json", "parity.json", "checks.json")
 NBVAL = ["--nbval", "--nbval-current-env", "--nbval-cell-timeout", "180", "--nbval-sanitize-with", "tests/nbval_sanitize.cfg"]
 TWO_WORKERS = ["-n", "2", "--dist", "loadfile"]  # the default distribution of xdist breaks notebooks
-IN_ORDER = ["--no-loadscope-reorder"]  # the longest files have one test, so that they would come last
+CLASSES_APART = ["-n", "2", "--dist", "loadscope", "--no-loadscope-reorder"]  # in their order: the longest would come last
 
 
 @dataclass
@@ -86,7 +86,7 @@ def plan(absent):
         Step("lint", [*python, "tools", "lint"]),
         Step("unit", [*pytest, "tests", "--ignore=tests/browser", *covered, *junit("unit"), *TWO_WORKERS], one_thread),
         Step("book", [*python, "tools", "book"]),
-        Step("browser", [*pytest, "tests/browser", *junit("browser"), *TWO_WORKERS, *IN_ORDER], one_thread, absent.get("browser", "")),
+        Step("browser", [*pytest, "tests/browser", *junit("browser"), *CLASSES_APART], one_thread, absent.get("browser", "")),
         nbval("nbval", notebook_variables(), absent),
     ]
 

@@ -32,8 +32,14 @@ function nameEquations() {
   }
 }
 
+// Docutils calls an entry of the references by a role that ARIA has withdrawn and puts it into a list, which takes items alone.
+function listReferences() {
+  for (const entry of document.querySelectorAll('[role="list"] > [role="doc-biblioentry"]')) entry.setAttribute("role", "listitem");
+}
+
 window.addEventListener("load", () => {
   nameEquations();
+  listReferences();
   const ready = window.MathJax && MathJax.startup && MathJax.startup.promise;
   Promise.resolve(ready).then(keepPunctuation).then(reachable);
   window.addEventListener("resize", reachable);

@@ -23,16 +23,6 @@ PLACES = (
     "C:/Program Files (x86)/Microsoft/Edge/Application/msedge.exe",
 )
 
-MAIN = (
-    "book/intro.html",
-    "book/setup.html",
-    "book/notation.html",
-    "book/glossary.html",
-    "book/results.html",
-    "book/ledger.html",
-    "book/api/numpy.html",
-)
-
 
 def find_browser():
     """The path of Chromium: the variable CHROMIUM, then PATH, then the usual places; None where there is none."""
@@ -49,11 +39,6 @@ def pages(folder=SITE):
 
 def chapters(folder=SITE):
     return [page for page in pages(folder) if page.startswith("chapters/")]
-
-
-def main(folder=SITE):
-    """The chapters, and one page of each other kind."""
-    return [*MAIN, *chapters(folder)]
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -85,13 +70,14 @@ class Visit:
     formulas: list = field(default_factory=list)
     overflow: list = field(default_factory=list)
     figures: list = field(default_factory=list)
+    accessibility: list = field(default_factory=list)
     formula_count: int = 0
     figure_count: int = 0
     dark: bool = False
 
     @property
     def faults(self):
-        return self.errors + self.foreign + self.formulas + self.overflow + self.figures
+        return self.errors + self.foreign + self.formulas + self.overflow + self.figures + self.accessibility
 
 
 def watch(page, visit, home):
@@ -129,8 +115,8 @@ def settle(page):
     )
 
 
-def look(context, home, name):
-    """Open one page, look at it and close it."""
+def look(context, home, name, rules=None):
+    """Open one page, look at it and close it; with `rules`, options of axe, it is judged by axe too."""
     visit = Visit(name)
     page = context.new_page()
     watch(page, visit, home)
@@ -141,8 +127,24 @@ def look(context, home, name):
     visit.overflow += [f"{name}: {fault}" for fault in found["overflow"]]
     visit.figures += [f"{name}: {fault}" for fault in found["figures"]]
     visit.formula_count, visit.figure_count, visit.dark = found["formulaCount"], found["figureCount"], found["dark"]
+    if rules is not None:
+        page.set_viewport_size({"width": 1400, "height": 900})  # where nothing is folded away
+        visit.accessibility += [f"{name}: {fault}" for fault in serious_faults(page, rules)]
     page.close()
     return visit
+
+
+def serious_faults(page, rules):
+    """What axe calls serious or critical, a sentence each."""
+    from axe_core_python.sync_playwright import Axe
+
+    # A formula's glyphs are hidden from screen readers, its MathML from the eye. A word in the place of both keeps the formula's colour,
+    # and axe needs a third of its time.
+    page.evaluate("() => document.querySelectorAll('mjx-container').forEach(formula => formula.replaceChildren('formula'))")
+    for violation in Axe().run(page, options={"resultTypes": ["violations"], **rules})["violations"]:
+        if violation["impact"] in ("serious", "critical"):
+            nodes = [node["html"][:160] for node in violation["nodes"][:3]]
+            yield f"{violation['id']} ({violation['impact']}, {len(violation['nodes'])} times): {nodes}"
 
 
 INSPECT = r"""() => {

@@ -1161,7 +1161,6 @@ FAMOUS = [
     ("dlcourse.views", "a mirror image upside down", "part[:, :, ::-1]", "part[:, ::-1]"),
     ("dlcourse.text.characters", "the rarest characters kept", "(-counts[c], c)", "(counts[c], c)"),
     ("dlcourse.text.tokenizer", "the shortest special token that fits", "sorted(self.special, reverse=True)", "sorted(self.special)"),
-    ("dlcourse.numpy.learner", "gradients that pile up", "            model.zero_gradients()\n", ""),
     ("dlcourse.numpy.learner", "evaluation in the mode of training", "self.model.eval()\n        check_batch", "check_batch"),
     (
         "dlcourse.numpy.learner",

@@ -106,7 +106,6 @@ class Learner:
         def work(model, part, share, rng):
             logits, backward = model(self._array(x[part]), rng)
             loss, loss_back = self._loss(logits, targets[part], self._weights(targets, part, share))
-            model.zero_gradients()
             with parameters_only(model):
                 backward(loss_back())
             return float(loss)

@@ -118,7 +118,7 @@ class Module:
             else:
                 p.data = array.copy()
                 if isinstance(p, Parameter):
-                    p.grad = np.zeros_like(array)
+                    p.grad = np.zeros_like(p.data)
 
     def gradients(self):
         """{name: copy of the gradient}."""

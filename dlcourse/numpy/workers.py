@@ -2,8 +2,11 @@
 
 PyTorch and MLX split their operations over threads by themselves; NumPy splits its matrix products only."""
 
+import contextlib
 import contextvars
 import copy
+import functools
+import itertools
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
@@ -44,27 +47,17 @@ class Workers:
 
     def run(self, work, examples, rng=None, add=True):
         """[work(model, part, share, rng)] of all workers; `part` is their slice of the examples, `share` its part n_k / N of
-        them, and with `add` the gradients in all models are added up in the first.
+        them. With `add` the first model holds the gradients of all afterwards, and of nothing before.
 
         What a worker raises is raised here, when all have come to an end."""
         models = self.models[:examples]  # no worker without an example
-        if len(models) == 1:
-            return [work(models[0], slice(None), 1, rng)]
-        bounds = [examples * k // len(models) for k in range(len(models) + 1)]
-        calls = []
-        for model, start, stop in zip(models, bounds[:-1], bounds[1:], strict=True):
-            part = slice(start, stop)
-            # the first draws from the generator itself, which so ends where one worker would leave it
-            drawn = rng if not calls else copy.deepcopy(rng)
-            drawn = None if rng is None else _Rows(drawn, part, examples)
-            calls.append((model, part, (stop - start) / examples, drawn))
-        for model in models[1:]:
-            _share(self.models[0], model)
-        with self.blas.limit(limits=1, user_api="blas"):
-            results = self._together([(work, *call) for call in calls])
-        if add:
-            self._add_up(models)
-        return results
+        with self._collected(models) if add else contextlib.nullcontext():
+            if len(models) == 1:
+                return [work(models[0], slice(None), 1, rng)]
+            for model in models[1:]:
+                _share(self.models[0], model)
+            with self.blas.limit(limits=1, user_api="blas"):
+                return self._together([(work, *share) for share in _shares(models, examples, rng)])
 
     def each(self, work, items):
         """work(item) for every item, divided among the threads."""
@@ -86,18 +79,56 @@ class Workers:
             wait(others)
         return [first] + [other.result() for other in others]
 
-    def _add_up(self, models):
-        """The gradients of all models, in the first, always in the same order."""
-        same = zip(*(model._named(Parameter) for model in models), strict=True)
-        gradients = [[p.grad.reshape(-1) for _, p in parameters] for parameters in same]
-        pieces = [(g, slice(i, i + PIECE)) for g in gradients for i in range(0, g[0].size, PIECE)]
+    @contextlib.contextmanager
+    def _collected(self, models):
+        """Inside, the gradients of all models are sums that grow; afterwards the arrays of the first hold what was added
+        in all of them, always in the same order."""
+        same = list(zip(*map(_parameters, models), strict=True))
+        arrays = [first.grad for first, *_ in same]
+        for p in itertools.chain(*same):
+            p.grad = _Sum()
+        try:
+            yield
+            self._add_up(arrays, [[p.grad.total for p in twins] for twins in same])
+        finally:
+            for (first, *others), array in zip(same, arrays, strict=True):
+                first.grad = array
+                for p in others:
+                    p.grad = None
+
+    def _add_up(self, arrays, totals):
+        pieces = []
+        for array, parts in zip(arrays, totals, strict=True):
+            array, *parts = (a.reshape(-1) for a in (array, *parts) if a is not None)
+            pieces += [(array, parts, slice(i, i + PIECE)) for i in range(0, array.size, PIECE)]
 
         def add(piece):
-            (total, *others), part = piece
-            for other in others:
-                total[part] += other[part]
+            array, parts, place = piece
+            array[place] = functools.reduce(np.add, [a[place] for a in parts]) if parts else 0
 
         self.each(add, pieces)
+
+
+class _Sum:
+    """A gradient while it grows. Its first part is taken as it comes: an array would have to be set to zero first, and
+    adding to that would read and write it once more."""
+
+    total = None
+
+    def __iadd__(self, part):
+        self.total = part if self.total is None else self.total + part
+        return self
+
+
+def _shares(models, examples, rng):
+    """(model, part, share, rng) of each worker."""
+    bounds = [examples * k // len(models) for k in range(len(models) + 1)]
+    for model, start, stop in zip(models, bounds[:-1], bounds[1:], strict=True):
+        part = slice(start, stop)
+        # the first draws from the generator itself, which so ends where one worker would leave it
+        drawn = rng if model is models[0] else copy.deepcopy(rng)
+        drawn = None if rng is None else _Rows(drawn, part, examples)
+        yield model, part, (stop - start) / examples, drawn
 
 
 class _Rows:
@@ -112,13 +143,11 @@ class _Rows:
 
 def _share(model, twin):
     """The parameters of `model` for `twin`, wherever they are now, and its mode."""
-    for (_, p), (_, q) in _pairs(model, twin):
+    for p, q in zip(_parameters(model), _parameters(twin), strict=True):
         q.data = p.data
-        if q.grad.dtype != p.data.dtype:
-            q.grad = p.data * 0
     twin.train(model.training)
 
 
-def _pairs(model, twin):
-    """All parameters: the frozen ones are shared like the others."""
-    return zip(model._named(Parameter), twin._named(Parameter), strict=True)
+def _parameters(model):
+    """All of them: the frozen ones are shared like the others."""
+    return [p for _, p in model._named(Parameter)]

@@ -80,7 +80,7 @@ def draw_pretraining(weights):
 
 
 def draw_layer_norm(rng, lead, width):
-    width = max(width, 2)  # of one feature the bias is left, and a gradient of zero
+    width = max(width, 3)  # of one feature the bias is left, of two they are +-1: a gradient of zero, or of the size of eps
     shape = (math.prod(lead), width)
     x = ramp(rng, shape, 1) + 0.3 * rng.random(size=shape)
     return (x.reshape(*lead, width), rng.normal(size=width), rng.normal(size=width)), ()
@@ -93,7 +93,7 @@ def draw_rms_norm(rng, lead, width):
 
 def draw_batch_norm(training):
     def draw(rng, lead, width):
-        lead = lead if math.prod(lead) > 1 else (2,)
+        lead = lead if math.prod(lead) > 2 else (3,)  # of two examples the normalised ones are +-1, and the gradient has the size of eps
         shape = (math.prod(lead), width)
         x = ramp(rng, shape, 0) + 0.3 * rng.random(size=shape)
         arguments = x.reshape(*lead, width), rng.normal(size=width), rng.normal(size=width)

@@ -14,6 +14,7 @@ from dlcourse.config import CNNConfig, MLPConfig, ResNetConfig
 from dlcourse.errors import MissingExtra
 from dlcourse.initial import initial_state
 from dlcourse.numpy import convolution, functional
+from dlcourse.numpy.module import Parameter
 from tests.gradients import assert_close
 
 CNN = CNNConfig((12, 12, 2), channels=(3, 4), kernel=3, padding=1, hidden=(6,), outputs=3)
@@ -103,6 +104,48 @@ def test_workers_see_weights_loaded_later(rng):
     other.model.load_state(initial_state(CNN, 3, np.float64))
     for name, gradient in other.gradients(batch)[1].items():
         assert_close(name, learner.gradients(batch)[1][name], gradient, 1e-12)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_gradients_are_written_where_they_belong(workers, rng):
+    """Nothing of before is left, what nothing reaches gets zero, a layer used twice counts twice; after an error the arrays are the old ones."""
+    batch = batch_of(MLP, rng)
+
+    class Twice(package.MLP):
+        def __init__(self, config):
+            super().__init__(config)
+            self.idle = Parameter((3,), np.float64)
+
+        def __call__(self, x, rng=None):
+            y, back = super().__call__(x, rng)
+            return 2 * y, lambda dy: (back(dy), back(dy))[0]
+
+    model, once = Twice(MLP), learner_of(MLP, 1)
+    model.load_state(initial_state(MLP, 0, np.float64) | {"idle": np.ones(3)})
+    arrays = {name: p.grad for name, p in model.named_parameters()}
+    for array in arrays.values():
+        array.fill(7)
+    gradients = package.Learner(model, None, workers=workers).gradients(batch)[1]
+    assert gradients["idle"].tolist() == [0, 0, 0]
+    scaled = once.model
+    logits, back = scaled(batch[0])
+    _, loss_back = functional.cross_entropy(2 * logits, batch[1])
+    back(2 * loss_back())
+    for name, wanted in scaled.gradients().items():
+        assert_close(name, gradients[name], wanted, 1e-12)
+    with pytest.raises(ValueError, match="features"):
+        package.Learner(model, None, workers=workers).workers.run(lambda model, *_: model(np.ones((2, 5))), 11)
+    assert all(p.grad is arrays[name] for name, p in model.named_parameters())
+
+
+def test_gradients_beside_weights_in_columns(rng):
+    """A state may hold its arrays column by column; a gradient is written to the place from which it is read."""
+    batch, wanted = batch_of(MLP, rng), learner_of(MLP, 1)
+    model = package.MLP(MLP)
+    model.load_state({name: np.asfortranarray(array) for name, array in initial_state(MLP, 0, np.float64).items()})
+    found = package.Learner(model, None).gradients(batch)[1]
+    for name, gradient in wanted.gradients(batch)[1].items():
+        assert_close(name, found[name], gradient, 1e-12)
 
 
 def test_what_a_worker_raises_is_raised(rng, monkeypatch):

@@ -36,6 +36,7 @@ from tests.numpy import (
     schedule_cases,
     transformer_cases,
     views_cases,
+    worker_cases,
 )
 from tests.text import cases as text_cases
 
@@ -117,6 +118,10 @@ def check_resnet(resnet, _=None):
 
 def check_learner(learner, _=None):
     learner_cases.check_learner(learner, models.raises)
+
+
+def check_workers(workers, _=None):
+    worker_cases.check_workers(workers, models.raises)
 
 
 def check_recurrent(recurrent, _=None):
@@ -303,6 +308,7 @@ MODULES = {
     "dlcourse.numpy.transformer": check_transformer,
     "dlcourse.numpy.gpt": check_gpt,
     "dlcourse.numpy.learner": check_learner,
+    "dlcourse.numpy.workers": check_workers,
     "dlcourse.numpy.autograd": check_autograd,
     "dlcourse.count": check_count,
     "dlcourse.initial": check_initial,
@@ -585,6 +591,32 @@ EQUIVALENT = {
             ),
             ("Learner._loss", "1 -> 2 (number 2)", ANY_NEGATIVE),
             ("Learner._weights", "return (share,) -> return (share,)", "a tuple of one"),
+        )
+    },
+    **{
+        ("dlcourse.numpy.workers", function, what): why
+        for function, what, why in (
+            ("Workers.__init__", "np.empty(KEPT, np.uint8) -> pass", "it changes the time of a step, not its result"),
+            ("Workers.run", "0 -> -1 (number 2)", "there is one model: the first is the last"),
+            (
+                "Workers._collected",
+                "zip(*map(_parameters, models), strict=True) -> zip(*map(_parameters, models))",
+                "`_share` refuses twins with other parameters",
+            ),
+            ("Workers._collected", "True -> False", "`_share` refuses twins with other parameters"),
+            ("Workers._collected", "zip(same, arrays, strict=True) -> zip(same, arrays)", "there is an array for each"),
+            ("Workers._collected", "True -> False (number 2)", "there is an array for each"),
+            ("Workers._add_up", "zip(arrays, totals, strict=True) -> zip(arrays, totals)", "there is an array for each"),
+            ("Workers._add_up", "True -> False", "there is an array for each"),
+            ("Workers._add_up", "1 -> 2", ANY_NEGATIVE),
+            (
+                "_shares",
+                "zip(models, bounds[:-1], bounds[1:], strict=True) -> zip(models, bounds[:-1], bounds[1:])",
+                "there is one bound more than models",
+            ),
+            ("_shares", "True -> False", "there is one bound more than models"),
+            ("_shares", "0 -> 1", "all draw the same: any one may have the generator itself"),
+            ("_shares", "0 -> -1", "all draw the same: any one may have the generator itself"),
         )
     },
     **{
@@ -1168,6 +1200,16 @@ FAMOUS = [
         "float(np.count_nonzero(t[part] != IGNORED) / np.count_nonzero(t != IGNORED))",
         "share",
     ),
+    ("dlcourse.numpy.workers", "gradients that pile up", "array[place] = ", "array[place] += "),
+    (
+        "dlcourse.numpy.workers",
+        "the gradient of the last use of a layer",
+        "part if self.total is None else self.total + part",
+        "part",
+    ),
+    ("dlcourse.numpy.workers", "gradients of the first worker alone", "[a[place] for a in parts])", "[a[place] for a in parts[:1]])"),
+    ("dlcourse.numpy.workers", "masks of its own for each worker", "_Rows(drawn, part, examples)", "drawn"),
+    ("dlcourse.numpy.workers", "warnings that the caller silenced", "submit(contextvars.copy_context().run, *call)", "submit(*call)"),
     (
         "dlcourse.positions",
         "first all sines, then all cosines",

@@ -1,10 +1,14 @@
 """The words and verdicts of `make bench`; the timings themselves are no test."""
 
+import functools
 import json
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from benchmarks.paired import paired_ratio
 from tools import bench
 
 TIMED = {
@@ -40,3 +44,24 @@ def test_the_record_holds_every_benchmark():
     rows = json.loads((Path(__file__).parents[2] / bench.RESULT).read_text())["benchmarks"]
     recorded = [(row["name"], row["threads"]) for row in rows]
     assert recorded == [(name, threads) for name, counts in bench.BENCHMARKS.items() for threads in counts], "run `make bench` again"
+
+
+def sleeper(seconds, result):
+    def call():
+        time.sleep(seconds)
+        return result
+
+    return call
+
+
+def test_two_sides_take_turns():
+    row = paired_ratio(functools.partial(sleeper, 0.02, 1.0), functools.partial(sleeper, 0.0, 1.0 + 1e-6), calls=2, rounds=3)
+    assert row["ours_ms"] >= 20 and row["ratio"] > 1
+    assert row["ratio_range"][0] <= row["ratio"] <= row["ratio_range"][1]
+    assert (row["rounds"], row["calls"]) == (3, 2)
+
+
+@pytest.mark.parametrize(("mine", "other"), [(1.0, 1.1), (np.ones(3), np.array([1, 1, 1.001])), (np.nan, 1.0), ((1.0, 2.0), (1.0, 2.1))])
+def test_sides_that_compute_different_things_are_refused(mine, other):
+    with pytest.raises(AssertionError, match="compute different things"):
+        paired_ratio(functools.partial(sleeper, 0, mine), functools.partial(sleeper, 0, other), calls=1)

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 import dlcourse.numpy
 import dlcourse.torch
-from benchmarks.paired import paired_ratio
+from benchmarks.paired import RATE, paired_ratio
 from dlcourse.initial import initial_state
 from dlcourse.recipes import ARTICLE_NETWORKS
 
@@ -30,14 +30,14 @@ def numpy_step(workers):
     model = dlcourse.numpy.CNN(CONFIG)
     model.load_state(initial_state(CONFIG, seed=0))
     learner = dlcourse.numpy.Learner(model, dlcourse.numpy.Adam(model), workers=workers)
-    return lambda x, y: learner.step((x, y), 1e-3)
+    return lambda x, y: learner.step((x, y), RATE)
 
 
 def torch_step():
     """The loop as its users write it, on tensors made beforehand: no conversion is charged to PyTorch."""
     model = dlcourse.torch.CNN(CONFIG)
     model.load_state(initial_state(CONFIG, seed=0))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
 
     def step(x, y):
         optimizer.zero_grad()

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 
 import dlcourse.numpy
 import dlcourse.torch
-from benchmarks.paired import paired_ratio
+from benchmarks.paired import RATE, paired_ratio
 from dlcourse.config import GPTConfig
 from dlcourse.initial import initial_state
 
@@ -29,7 +29,7 @@ def numpy_step(workers):
     model = dlcourse.numpy.GPT(CONFIG)
     model.load_state(initial_state(CONFIG, seed=0))
     learner = dlcourse.numpy.Learner(model, dlcourse.numpy.AdamW(model, weight_decay=0.1), workers=workers)
-    return lambda x, y: learner.step((x, y), 1e-3)
+    return lambda x, y: learner.step((x, y), RATE)
 
 
 def torch_step():
@@ -39,7 +39,7 @@ def torch_step():
     decayed = [p for p in model.parameters() if p.ndim >= 2]
     rest = [p for p in model.parameters() if p.ndim < 2]
     groups = [{"params": decayed, "weight_decay": 0.1}, {"params": rest, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=1e-3)
+    optimizer = torch.optim.AdamW(groups, lr=RATE)
 
     def step(x, y):
         optimizer.zero_grad()

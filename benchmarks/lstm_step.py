@@ -14,7 +14,7 @@ import torch.nn.functional as F
 
 import dlcourse.numpy
 import dlcourse.torch
-from benchmarks.paired import paired_ratio
+from benchmarks.paired import RATE, paired_ratio
 from dlcourse.config import RNNConfig
 from dlcourse.initial import initial_state
 
@@ -31,7 +31,7 @@ def numpy_step():
     model.load_state(initial_state(CONFIG, seed=0))
     learner = dlcourse.numpy.Learner(model, dlcourse.numpy.Adam(model))
     x, y = batch()
-    return lambda: learner.step((x, y), 1e-3)
+    return lambda: learner.step((x, y), RATE)
 
 
 def torch_step(threads):
@@ -39,7 +39,7 @@ def torch_step(threads):
     torch.set_num_threads(threads)
     model = dlcourse.torch.RNN(CONFIG)
     model.load_state(initial_state(CONFIG, seed=0))
-    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
     x, y = map(torch.from_numpy, batch())
 
     def step():

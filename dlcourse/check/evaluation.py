@@ -35,6 +35,11 @@ def _constant(value):
     return make
 
 
+def _small_units(rng):
+    train, test = _tables(8, 4)(rng)
+    return train * [1, 1e-15, 1], test * [1, 1e-15, 1]
+
+
 def _scaled(fit, deviation=None):
     """Both tables by mean and deviation of `fit(train, test)`; that of a constant column is 1."""
 
@@ -98,6 +103,7 @@ def _to_unit_interval(train, test):
     Case("other test rows", _tables(20, 7, shift=5.0)),
     Case("a constant column", _constant(2.0)),
     Case("a constant column of 0.1", _constant(0.1)),
+    Case("a column in small units", _small_units),
     Case("one test row", _tables(8, 1)),
     Case("as many columns as rows", _tables(4, 4, columns=4)),
 )
@@ -132,6 +138,13 @@ standardize_split.diagnose(
 standardize_split.diagnose(
     "the computed deviation of equal numbers may be 1e-17 and not 0. Ask whether the maximum is larger than the minimum.",
     _divided(_positive_deviation),
+)
+standardize_split.diagnose(
+    "a column that varies little is taken for constant. Small units are no reason: ask whether the maximum is larger than the minimum.",
+    *(
+        _divided(lambda rows, e=e: np.where(rows.std(axis=0) > e, rows.std(axis=0), 1.0))
+        for e in (0.1, 1e-3, 1e-6, 1e-8, 1e-10, 1e-12)
+    ),
 )
 standardize_split.diagnose(
     "a small number is added to the deviation. Divide by the deviation itself, and by one where a column is constant.",
@@ -448,6 +461,10 @@ rank_auc.diagnose(
     _from_ranks(lambda scores: metrics.ranks(scores) - 1),
 )
 rank_auc.diagnose(
+    "an example counts as level with itself: every rank is one half too large. Only the other equal scores count one half.",
+    _from_ranks(lambda scores: metrics.ranks(scores) + 0.5),
+)
+rank_auc.diagnose(
     "N1 (N1 + 1) / 2, the ranks of the positives among themselves, is not taken away.",
     _from_ranks(metrics.ranks, subtract=False),
 )
@@ -750,6 +767,10 @@ paired_bootstrap.diagnose(
 paired_bootstrap.diagnose(
     "the deviation is divided by the root of the number of draws. More draws do not make the test set larger.",
     _normal(lambda d: 1.96 * d.std() / np.sqrt(len(d))),
+)
+paired_bootstrap.diagnose(
+    "np.percentile counts in hundredths: 2.5 and 97.5. Shares, 0.025 and 0.975, go to np.quantile.",
+    lambda a, b, draws: _percentiles(_differences(a, b, draws), 0.00025, 0.00975),
 )
 paired_bootstrap.diagnose(
     "the sign of the difference is lost. A may be worse than B.",

@@ -338,6 +338,21 @@ def _without_reset(losses, patience):
     return best + 1, len(losses)
 
 
+def _beginning_with(best_loss, best):
+    """The best loss so far is `best_loss` before any was seen."""
+
+    def wrong(losses, patience):
+        kept, lowest = best, best_loss
+        for epoch, loss in enumerate(losses, 1):
+            if loss < lowest:
+                kept, lowest = epoch, loss
+            if epoch - kept >= patience:
+                return kept, epoch
+        return kept, len(losses)
+
+    return wrong
+
+
 @exercise(
     ("best", "trained"),
     Case("by hand", _given([3.0, 2.0, 2.5, 1.9, 2.0, 2.1, 1.5], 2), show=True),
@@ -347,6 +362,7 @@ def _without_reset(losses, patience):
     Case("slow recovery", _given([1.0, 3.0, 2.5, 2.0, 1.5, 0.9], 3), show=True),
     Case("patience is left", _given([2.0, 1.0, 1.5], 3), show=True),
     Case("one epoch", _given([1.0], 3), show=True),
+    Case("large losses", _given([900.0, 800.0, 850.0, 860.0], 2), show=True),
     Case("a short patience", _walk(30, 2)),
     Case("a long patience", _walk(40, 6, -0.02)),
 )
@@ -362,6 +378,15 @@ stop_early.diagnose(
     "the best epoch is searched among all losses. Those after the end of the training are never seen.",
     lambda losses, patience: (int(np.argmin(losses)) + 1, _stop(losses, patience)[1]),
     _all_seen,
+)
+stop_early.diagnose(
+    "the best loss so far begins with 0, below which none falls. Begin with the first loss, or with infinity.",
+    _beginning_with(0.0, 0),
+    _beginning_with(0.0, 1),
+)
+stop_early.diagnose(
+    "the best loss so far begins with a number that losses may exceed. Begin with the first loss, or with infinity.",
+    *(_beginning_with(start, best) for start in (5.0, 10.0, 100.0) for best in (0, 1)),
 )
 stop_early.diagnose(
     "a loss is compared with that of the epoch before. Compare it with the best one so far.",

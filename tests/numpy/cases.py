@@ -526,6 +526,11 @@ def check_running_statistics(f):
                 unbiased = math.fsum((v - centre) ** 2 for v in values) / 23
                 assert_close("running mean", mean[c], (1 - momentum) * float(before[0][c]) + momentum * centre, tolerance)
                 assert_close("running variance", variance[c], (1 - momentum) * float(before[1][c]) + momentum * unbiased, tolerance)
+    mean, variance = np.zeros(1), np.ones(1)  # two examples, the fewest that have a variance: 1, and 2 without bias
+    y, backward = f.batch_norm(np.array([[1.0], [3.0]]), np.ones(1), np.zeros(1), mean, variance, True)
+    assert_close("two examples", y[:, 0], np.array([-1, 1]) / math.sqrt(1 + 1e-5), 1e-15)
+    assert_close("their statistics", np.append(mean, variance), np.array([0.2, 1.1]), 1e-15)
+    assert_close("their gradient", backward(np.array([[0.0], [1.0]]))[0][:, 0], np.array([-0.5, 0.5]) * 1e-5 / (1 + 1e-5) ** 1.5, 1e-10)
 
 
 def exact_values(f):

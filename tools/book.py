@@ -58,7 +58,7 @@ def drop_unused_transparency(folder):
                 continue
             smaller = path.with_suffix(".part")
             picture.convert("RGB").save(smaller, format="png", optimize=True)
-        os.replace(smaller, path)  # in one step: Sphinx does not copy a picture again that it finds there
+        os.replace(smaller, path)  # in one step: a page that is not written again keeps its pictures as they are
 
 
 def forget(*folders):

@@ -110,8 +110,7 @@ class Workers:
 
 
 class _Sum:
-    """A gradient while it grows. Its first part is taken as it comes: an array would have to be set to zero first, and
-    adding to that would read and write it once more."""
+    """A gradient while it grows. Its first part is taken as it comes: no array has to be set to zero first."""
 
     total = None
 

@@ -2,6 +2,7 @@
 
 import functools
 import json
+import os
 import time
 from pathlib import Path
 
@@ -52,6 +53,14 @@ def sleeper(seconds, result):
         return result
 
     return call
+
+
+def elsewhere(process):
+    return lambda: float(os.getpid() != process)
+
+
+def test_each_side_has_a_process_of_its_own():
+    paired_ratio(functools.partial(elsewhere, os.getpid()), functools.partial(sleeper, 0.0, 1.0), calls=1, rounds=1)
 
 
 def test_two_sides_take_turns():
